@@ -1,0 +1,124 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours is built with warnings as errors; the setting has no effect on packages that depend on us.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "holdfast",
+    products: [
+        .executable(name: "server", targets: ["Server"]),
+        .executable(name: "recover", targets: ["recover"]),
+        .executable(name: "clearing-sim", targets: ["ClearingSimulator"]),
+        .executable(name: "loadgen", targets: ["LoadGenerator"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C libraries: a module map and a shim each, nothing else.
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+
+        // Pure: no I/O, no clock, no randomness.
+        .target(name: "Payments", swiftSettings: strict),
+        .target(name: "Coordinator", dependencies: ["Payments"], swiftSettings: strict),
+
+        // The shells around the core.
+        .target(name: "WAL", dependencies: ["Coordinator", "Payments", "CLMDB"], swiftSettings: strict),
+        .target(
+            name: "Telemetry",
+            dependencies: ["Payments", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .target(
+            name: "Participants",
+            dependencies: [
+                "Coordinator", "Payments", "Telemetry", "CPostgres",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Runtime",
+            dependencies: [
+                "Coordinator", "Payments", "Telemetry",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "HTTPService",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+
+        // Programs.
+        .executableTarget(
+            name: "Server",
+            dependencies: [
+                "Coordinator", "Payments", "WAL", "Participants", "Runtime", "Telemetry", "HTTPService",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "recover",
+            dependencies: [
+                "Coordinator", "Payments", "WAL", "Participants", "Runtime", "Telemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ClearingSimulator",
+            dependencies: [
+                "Payments", "HTTPService",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "LoadGenerator",
+            dependencies: [
+                "Payments",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+
+        // Tests.
+        .testTarget(name: "PaymentsTests", dependencies: ["Payments"], swiftSettings: strict),
+        .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Payments"], swiftSettings: strict),
+        .testTarget(
+            name: "WALTests", dependencies: ["WAL", "Coordinator", "Payments"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ParticipantsTests",
+            dependencies: ["Participants", "Coordinator", "Payments", "Telemetry"], swiftSettings: strict),
+        .testTarget(name: "ClearingSimulatorTests", dependencies: ["ClearingSimulator"], swiftSettings: strict),
+        .testTarget(
+            name: "RuntimeTests", dependencies: ["Runtime", "Coordinator", "Payments", "Telemetry"],
+            swiftSettings: strict),
+        .testTarget(name: "ServerTests", dependencies: ["Server"], swiftSettings: strict),
+        .testTarget(name: "ArchitectureTests", swiftSettings: strict),
+        // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["Server", "recover", "ClearingSimulator"],
+            swiftSettings: strict),
+    ]
+)

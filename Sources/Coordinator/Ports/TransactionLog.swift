@@ -1,0 +1,73 @@
+public import Payments
+
+/// One atomic step of the log.
+public enum LogWrite: Sendable, Hashable {
+    /// Refused with ``LogRefusal/requestClaimed(_:)`` if the request_id is already in the log.
+    case begin(BeginRecord)
+    /// A compare-and-set on an undecided transaction; refused with ``LogRefusal/alreadyDecided(_:)``.
+    case commit(CommitRecord)
+    /// Likewise. The reversal task, if any, is stored in the same log transaction.
+    case abort(AbortRecord)
+    case acknowledged(AcknowledgedRecord)
+    case end(EndRecord)
+    case park(ParkedRecord)
+    case reversalRefused(ReversalRefusedRecord)
+    case closeReversal(ReversalClosedRecord)
+    case parkReversal(ReversalParkedRecord)
+    /// A pair is about to be written to a database.
+    case fenceAttempted(DatabaseIndex, FencePair)
+    /// The database holds the pair; earlier attempts are settled.
+    case fenceConfirmed(DatabaseIndex, DatabaseIdentity, FencePair)
+}
+
+/// Why a step was not taken. Nothing was written.
+public enum LogRefusal: Error, Sendable, Hashable {
+    case requestClaimed(RequestEntry)
+    case alreadyDecided(ActiveTransaction.Decision)
+    /// The transaction has ended or never began.
+    case notActive(TransactionID)
+    /// There is no such open reversal.
+    case noReversal(TransactionID)
+    /// The log is out of space; nothing of this batch was written.
+    case full
+}
+
+/// What a log says when a step is durable.
+public enum LogReceipt: Sendable, Hashable {
+    case begun(Durable<BeginRecord>)
+    case committing(Durable<CommitRecord>)
+    case aborting(Durable<AbortRecord>)
+    case parked(Durable<ParkedRecord>)
+    /// A step that allows nothing by itself.
+    case noted
+}
+
+/// How soon a step must be durable.
+public enum LogUrgency: Sendable {
+    /// Now: participant I/O waits for it.
+    case forced
+    /// With the next batch, within ``LogTiming/lazyDelayMax``.
+    case lazy
+}
+
+public enum LogTiming {
+    /// The longest that a lazy step waits for a forced one to share its sync with.
+    public static let lazyDelayMax = Milliseconds(100)
+}
+
+/// The durable log as the core and its shell know it. LMDB is one; a replicated log may be another.
+public protocol TransactionLog: AnyObject, Sendable {
+    /// Takes a step. `completion` is called exactly once, after the sync that covers the step, or at its refusal. A log that
+    /// cannot tell whether a sync succeeded ends the process instead.
+    ///
+    /// Steps take effect in the order of the calls.
+    func append(
+        _ write: LogWrite, urgency: LogUrgency,
+        completion: @escaping @Sendable (Result<LogReceipt, LogRefusal>) -> Void)
+
+    /// What is known of a request_id; `nil` if nothing is, or no more.
+    func lookUp(_ request: RequestID) throws -> RequestEntry?
+
+    /// A consistent picture of everything unfinished.
+    func snapshot() throws -> LogSnapshot
+}

@@ -1,0 +1,47 @@
+/// A prepared transaction as a database lists it (`pg_prepared_xacts`).
+public struct PreparedTransaction: Sendable, Hashable {
+    public let gid: String
+    public let owner: String
+    /// The database of the cluster that it belongs to.
+    public let databaseName: String
+    public let preparedAt: WallTime
+
+    public init(gid: String, owner: String, databaseName: String, preparedAt: WallTime) {
+        self.gid = gid
+        self.owner = owner
+        self.databaseName = databaseName
+        self.preparedAt = preparedAt
+    }
+}
+
+/// What was seen of one database, in this order: the prepared list, then the witnesses in a later statement.
+public struct DatabaseObservation: Sendable, Hashable {
+    public let database: DatabaseIndex
+    public let state: State
+
+    public enum State: Sendable, Hashable {
+        /// Nothing may be concluded. The text says why.
+        case unreachable(String)
+        case seen(Sighting)
+    }
+
+    public struct Sighting: Sendable, Hashable {
+        /// Every prepared transaction of the cluster, foreign ones and other databases' included.
+        public let prepared: [PreparedTransaction]
+        /// Of the transactions asked about, those whose row is visible.
+        public let witnessed: Set<TransactionID>
+        /// Whether a backend of an older epoch of this log is still alive, so that a branch may yet appear.
+        public let olderBackendsAlive: Bool
+
+        public init(prepared: [PreparedTransaction], witnessed: Set<TransactionID>, olderBackendsAlive: Bool) {
+            self.prepared = prepared
+            self.witnessed = witnessed
+            self.olderBackendsAlive = olderBackendsAlive
+        }
+    }
+
+    public init(database: DatabaseIndex, state: State) {
+        self.database = database
+        self.state = state
+    }
+}

@@ -1,0 +1,106 @@
+/// What a payment operation does. The raw values are on disk and never reused.
+public enum OperationKind: UInt8, Sendable, CaseIterable {
+    case authorization = 1
+    case capture = 2
+    case refund = 3
+    case reversal = 4
+
+    /// The name on the wire and in the column `tx_type`.
+    public var wireName: String {
+        switch self {
+        case .authorization: "AUTH"
+        case .capture: "CAPTURE"
+        case .refund: "REFUND"
+        case .reversal: "REVERSAL"
+        }
+    }
+
+    public init?(wireName: some StringProtocol) {
+        guard let kind = Self.allCases.first(where: { $0.wireName == wireName }) else { return nil }
+        self = kind
+    }
+}
+
+/// The client's idempotency key: 1 to 64 visible ASCII characters (0x21 to 0x7E).
+public struct RequestID: Sendable, Hashable, CustomStringConvertible {
+    public let text: String
+
+    public init?(_ text: String) {
+        let bytes = text.utf8
+        guard PaymentLimits.requestIDCharacters.contains(bytes.count), bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { return nil }
+        self.text = text
+    }
+
+    public var description: String { text }
+}
+
+/// Names a merchant: 1 to 64 printable ASCII characters (0x20 to 0x7E).
+public struct MerchantID: Sendable, Hashable, CustomStringConvertible {
+    public let text: String
+
+    public init?(_ text: String) {
+        let bytes = text.utf8
+        guard PaymentLimits.merchantCharacters.contains(bytes.count), bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7F })
+        else { return nil }
+        self.text = text
+    }
+
+    public var description: String { text }
+}
+
+/// A keyed digest (HMAC-SHA-256) with the identifier of the key that made it, so that keys can rotate.
+///
+/// Digests of different keys say nothing about each other.
+public struct KeyedDigest: Sendable, Hashable {
+    /// Names the key without giving it away.
+    public let keyID: UInt32
+    /// 32 bytes.
+    public let bytes: [UInt8]
+
+    public init(keyID: UInt32, bytes: [UInt8]) {
+        self.keyID = keyID
+        self.bytes = bytes
+    }
+}
+
+/// A payment operation that passed every check of form: what the protocol, the log and the participants know of it.
+///
+/// It carries no card number: the masked form for people, the keyed token for comparison.
+public struct PaymentIntent: Sendable, Hashable {
+    public let requestID: RequestID
+    public let kind: OperationKind
+    public let amount: Money
+    public let merchant: MerchantID
+    public let maskedPAN: MaskedPAN
+    /// HMAC of the card number.
+    public let panToken: KeyedDigest
+    /// HMAC of everything that makes two requests the same one.
+    public let requestHash: KeyedDigest
+    /// The payment that this operation acts on; `nil` for an authorization.
+    public let reference: RequestID?
+
+    public init(
+        requestID: RequestID, kind: OperationKind, amount: Money, merchant: MerchantID, maskedPAN: MaskedPAN,
+        panToken: KeyedDigest, requestHash: KeyedDigest, reference: RequestID?
+    ) {
+        self.requestID = requestID
+        self.kind = kind
+        self.amount = amount
+        self.merchant = merchant
+        self.maskedPAN = maskedPAN
+        self.panToken = panToken
+        self.requestHash = requestHash
+        self.reference = reference
+    }
+
+    /// Whether `other` asks for the same operation, so that a repeat may be answered with the first one's outcome.
+    ///
+    /// Hashes of the same key decide. Where the key was changed in between, what both show in the clear decides.
+    public func isRepeat(of other: PaymentIntent) -> Bool {
+        guard requestID == other.requestID else { return false }
+        if requestHash.keyID == other.requestHash.keyID { return requestHash.bytes == other.requestHash.bytes }
+        return kind == other.kind && amount == other.amount && merchant == other.merchant
+            && maskedPAN == other.maskedPAN && reference == other.reference
+    }
+}
