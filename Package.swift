@@ -15,11 +15,9 @@ let package = Package(
         .executable(name: "server", targets: ["Server"]),
         .executable(name: "recover", targets: ["recover"]),
         .executable(name: "clearing-sim", targets: ["ClearingSimulator"]),
-        .executable(name: "loadgen", targets: ["LoadGenerator"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -36,19 +34,19 @@ let package = Package(
 
         // The shells around the core.
         .target(name: "WAL", dependencies: ["Coordinator", "Payments", "CLMDB"], swiftSettings: strict),
+        .target(name: "Telemetry", swiftSettings: strict),
         .target(
-            name: "Telemetry",
-            dependencies: ["Payments", .product(name: "Logging", package: "swift-log")],
-            swiftSettings: strict),
+            name: "PostgresParticipant", dependencies: ["Coordinator", "Payments", "CPostgres"],
+            path: "Sources/Participants/Postgres", swiftSettings: strict),
         .target(
-            name: "Participants",
+            name: "ClearingParticipant",
             dependencies: [
-                "Coordinator", "Payments", "Telemetry", "CPostgres",
+                "Coordinator", "Payments",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            swiftSettings: strict),
+            path: "Sources/Participants/Clearing", swiftSettings: strict),
         .target(
             name: "Runtime",
             dependencies: [
@@ -65,12 +63,24 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // One node put together: settings, log, participants, coordinator. What server and recover share.
+        .target(
+            name: "Assembly",
+            dependencies: [
+                "Coordinator", "Payments", "WAL", "PostgresParticipant", "ClearingParticipant", "Runtime", "Telemetry",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+
         // Programs.
         .executableTarget(
             name: "Server",
             dependencies: [
-                "Coordinator", "Payments", "WAL", "Participants", "Runtime", "Telemetry", "HTTPService",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Coordinator", "Payments", "Runtime", "Telemetry", "Assembly", "HTTPService",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -78,9 +88,8 @@ let package = Package(
         .executableTarget(
             name: "recover",
             dependencies: [
-                "Coordinator", "Payments", "WAL", "Participants", "Runtime", "Telemetry",
+                "Coordinator", "Payments", "Runtime", "Telemetry", "Assembly",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -92,15 +101,6 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
-        .executableTarget(
-            name: "LoadGenerator",
-            dependencies: [
-                "Payments",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-            ],
-            swiftSettings: strict),
-
         // Tests.
         .testTarget(name: "PaymentsTests", dependencies: ["Payments"], swiftSettings: strict),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Payments"], swiftSettings: strict),
@@ -108,13 +108,26 @@ let package = Package(
             name: "WALTests", dependencies: ["WAL", "Coordinator", "Payments"],
             swiftSettings: strict),
         .testTarget(
-            name: "ParticipantsTests",
-            dependencies: ["Participants", "Coordinator", "Payments", "Telemetry"], swiftSettings: strict),
+            name: "PostgresParticipantTests", dependencies: ["PostgresParticipant", "Coordinator", "Payments"],
+            path: "Tests/ParticipantsTests/Postgres", swiftSettings: strict),
+        .testTarget(
+            name: "ClearingParticipantTests",
+            dependencies: [
+                "ClearingParticipant", "Coordinator", "Payments",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Tests/ParticipantsTests/Clearing", swiftSettings: strict),
         .testTarget(name: "ClearingSimulatorTests", dependencies: ["ClearingSimulator"], swiftSettings: strict),
         .testTarget(
-            name: "RuntimeTests", dependencies: ["Runtime", "Coordinator", "Payments", "Telemetry"],
+            name: "RuntimeTests",
+            dependencies: [
+                "Runtime", "Coordinator", "Payments", "Telemetry", .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: strict),
-        .testTarget(name: "ServerTests", dependencies: ["Server"], swiftSettings: strict),
+        .testTarget(name: "AssemblyTests", dependencies: ["Assembly"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.
         .testTarget(

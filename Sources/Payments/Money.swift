@@ -2,10 +2,10 @@
 public struct Currency: Sendable, Hashable, CustomStringConvertible {
     /// The alphabetic code, three capital letters.
     public let code: String
-    /// The number of decimals of the minor unit (0 to 4).
+    /// The number of decimals of the minor unit (0 to 3).
     public let decimals: Int
 
-    /// `nil` for a code that is not in the list of active currencies.
+    /// `nil` for a code that is not in the list of active currencies; capital letters only.
     public init?(code: some StringProtocol) {
         guard let decimals = CurrencyTable.decimals(of: String(code)) else { return nil }
         self.code = String(code)

@@ -15,8 +15,11 @@ public enum OperationKind: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// `nil` for whatever is not exactly one of the names, capitals included.
     public init?(wireName: some StringProtocol) {
-        guard let kind = Self.allCases.first(where: { $0.wireName == wireName }) else { return nil }
+        guard let kind = Self.allCases.first(where: { $0.wireName.utf8.elementsEqual(wireName.utf8) }) else {
+            return nil
+        }
         self = kind
     }
 }
@@ -45,6 +48,13 @@ public struct MerchantID: Sendable, Hashable, CustomStringConvertible {
         else { return nil }
         self.text = text
     }
+
+    private init(known text: String) {
+        self.text = text
+    }
+
+    /// What a request without `merchant` means.
+    public static let standard = MerchantID(known: "MERCHANT001")
 
     public var description: String { text }
 }

@@ -1,0 +1,53 @@
+# The usual commands of this project. `make` alone lists them.
+
+# Where SwiftPM builds. Another folder keeps a second build apart from the first.
+SCRATCH_PATH ?= .build
+# Further arguments for every `swift build`, for example --jobs 2.
+SWIFT_BUILD_FLAGS ?=
+
+SWIFT_BUILD = swift build --scratch-path $(SCRATCH_PATH) $(SWIFT_BUILD_FLAGS)
+PRODUCTS = server recover clearing-sim
+SWIFT_SOURCES = Package.swift Sources Tests
+
+# The programs that `run` and `demo` start; with a folder of installed programs in HOLDFAST_BIN_DIR nothing is built.
+PROGRAMS = $(if $(HOLDFAST_BIN_DIR),,release)
+PROGRAMS_DIR := $(or $(HOLDFAST_BIN_DIR),$(SCRATCH_PATH)/release)
+run demo: export HOLDFAST_BIN_DIR = $(PROGRAMS_DIR)
+export SCRATCH_PATH SWIFT_BUILD_FLAGS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build release run demo test lint format clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## install the system packages that are missing and check the toolchain
+	@scripts/setup
+
+build: setup ## debug build of everything but the tests
+	$(SWIFT_BUILD)
+
+release: setup ## optimized build of the programs, in .build/release
+	@set -e; for product in $(PRODUCTS); do \
+	    echo "swift build -c release --product $$product"; \
+	    $(SWIFT_BUILD) -c release --product $$product; \
+	done
+
+# One plain command, so that make starts it without a shell in between and a signal to make reaches it.
+run: setup $(PROGRAMS) ## PostgreSQL, clearing simulator and server in the foreground (STATE_DIR, PORT, ... see scripts/run)
+	@scripts/run
+
+demo: setup $(PROGRAMS) ## a guided tour: payments, a crash in the middle of them, recovery
+	@scripts/demo
+
+test: setup ## format, scripts, unit tests, integration tests
+	@scripts/test
+
+lint: ## check the format of the Swift sources
+	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+format: ## format the Swift sources in place
+	swift format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+clean: ## remove what was built; STATE_DIR is left alone
+	swift package --scratch-path $(SCRATCH_PATH) clean

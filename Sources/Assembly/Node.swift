@@ -1,0 +1,224 @@
+import ClearingParticipant
+public import Coordinator
+import Glibc
+import NIOCore
+import NIOPosix
+public import PostgresParticipant
+public import Runtime
+public import Telemetry
+public import WAL
+
+/// The owner of a state directory at work: its log, its participants and its coordinator.
+///
+/// Whoever opens one holds the directory's lock and has raised the epoch; the server does, and `recover` when it acts.
+public final class Node: Sendable {
+    public let settings: NodeSettings
+    public let log: LMDBLog
+    public let databases: [PostgresDatabase]
+    public let coordinator: PaymentCoordinator
+    public let counters: Counters
+    public let events: EventLog
+    /// Who we are from now on.
+    public let pair: FencePair
+
+    private let directory: StateDirectory
+    private let loops: MultiThreadedEventLoopGroup
+    private let clearing: HTTPClearing
+    let logID: LogID
+    private let problems: StartProblems
+
+    /// Takes the state directory over.
+    ///
+    /// - Throws: ``StartRefusal`` with a message for the operator.
+    public static func open(
+        _ settings: NodeSettings, events: EventLog, sink: LineSink, onFencedOut: @escaping @Sendable (String) -> Void
+    ) throws -> Node {
+        let directory = try acquire(settings)
+        // One loop for the coordinator alone, one for its HTTP client.
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let coordinatorLoop = loops.next()
+        let log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink)
+        return try Node(
+            settings, directory: directory, loops: loops, coordinatorLoop: coordinatorLoop, log: log, events: events,
+            onFencedOut: onFencedOut)
+    }
+
+    private init(
+        _ settings: NodeSettings, directory: StateDirectory, loops: MultiThreadedEventLoopGroup,
+        coordinatorLoop: any EventLoop, log: LMDBLog, events: EventLog,
+        onFencedOut: @escaping @Sendable (String) -> Void
+    ) throws {
+        let snapshot = try log.snapshot()
+        try Self.check(settings.databases.count, against: snapshot)
+        let problems = StartProblems()
+        self.settings = settings
+        self.directory = directory
+        self.loops = loops
+        self.log = log
+        self.events = events
+        self.problems = problems
+        pair = snapshot.owner
+        counters = Counters()
+        logID = snapshot.log
+        databases = try settings.databases.enumerated().map { offset, configuration in
+            let index = DatabaseIndex(rawValue: UInt8(offset + 1))
+            let fence =
+                snapshot.fences.first { $0.database == index }
+                ?? DatabaseFence(database: index, identity: nil, confirmed: nil, attempted: [])
+            return try PostgresDatabase(
+                index: index, configuration: configuration, log: snapshot.log,
+                role: .owner(snapshot.owner, fence: fence, log: log),
+                events: Self.databaseEvents(index, events, problems, onFencedOut))
+        }
+        clearing = try HTTPClearing(
+            configuration: settings.clearing, group: loops, now: { SystemClock.monotonic() })
+        coordinator = PaymentCoordinator(
+            loop: coordinatorLoop, log: log, epoch: snapshot.owner.epoch, databases: databases, clearing: clearing,
+            settings: settings.coordinator, events: events, counters: counters,
+            faults: FaultInjector(plan: settings.fault), logAdmits: { log.pressure.admitsNewTransactions })
+    }
+
+    /// Whether the log and its disk have room for new payments.
+    public func logAdmits() -> Bool { log.pressure.admitsNewTransactions }
+
+    // MARK: - Opening
+
+    private static func acquire(_ settings: NodeSettings) throws -> StateDirectory {
+        do {
+            return try StateDirectory.acquire(
+                path: settings.stateDirectory, allowUnsafeFileSystem: settings.allowsUnsafeFileSystem)
+        } catch {
+            var exitCode = ProgramExit.failure
+            if case .inUse = error.code { exitCode = ProgramExit.inUse }
+            if case .unsafeFileSystem = error.code { exitCode = ProgramExit.configuration }
+            throw StartRefusal(error.message, exitCode: exitCode)
+        }
+    }
+
+    private static func openLog(
+        _ directory: StateDirectory, _ settings: NodeSettings, loop: any EventLoop, events: EventLog, sink: LineSink
+    ) throws -> LMDBLog {
+        let configuration = LogConfiguration(
+            mapBytes: settings.logMapMegabytes << 20, reserveBytes: settings.diskReserveMegabytes << 20)
+        do {
+            return try LMDBLog.open(
+                in: directory, configuration: configuration, incarnation: IdentifierSource.incarnation(),
+                newLogID: IdentifierSource.logID(), clock: { SystemClock.wall() },
+                deliver: { batch in loop.execute(batch) },
+                failure: { message in
+                    // Whether the last batch is durable is unknown: only a fresh start can tell, so nothing more is said to anybody.
+                    events.emit(.error, .log, .message(message))
+                    sink.flush()
+                    _exit(ProgramExit.failure)
+                })
+        } catch {
+            throw StartRefusal(error.message, exitCode: ProgramExit.failure)
+        }
+    }
+
+    /// The number of databases is part of where payments live: another one would look for them in the wrong place.
+    private static func check(_ count: Int, against snapshot: LogSnapshot) throws {
+        let known = snapshot.fences.map { Int($0.database.rawValue) }.max() ?? 0
+        guard known == 0 || known == count else {
+            throw StartRefusal(
+                "DB_URI names \(count) database\(count == 1 ? "" : "s"), but this log was made with \(known); "
+                    + "name the same ones in the same order, or begin with a new STATE_DIR",
+                exitCode: ProgramExit.configuration)
+        }
+    }
+
+    private static func databaseEvents(
+        _ index: DatabaseIndex, _ events: EventLog, _ problems: StartProblems,
+        _ onFencedOut: @escaping @Sendable (String) -> Void
+    ) -> PostgresEvents {
+        PostgresEvents(
+            stateChanged: { state in
+                switch state {
+                case .available: events.emit(.info, .database, .message("\(index) is available"))
+                case .away(let why): events.emit(.warning, .database, .message("\(index) is away: \(why)"))
+                case .refused, .idle, .connecting, .fencedOut, .closed: break
+                }
+            },
+            fencedOut: { why in onFencedOut("\(index): \(why)") },
+            fatal: { why in
+                problems.add("\(index): \(why)")
+                events.emit(.error, .database, .message("\(index): \(why)"))
+            },
+            timelineChanged: { before, after in
+                events.emit(
+                    .error, .database,
+                    .message(
+                        "\(index) is on timeline \(after), was on \(before): it was failed over or restored; "
+                            + "compare its payments with recover --dry-run"))
+            },
+            note: { level, text in
+                let level: Level =
+                    switch level {
+                    case .info: .info
+                    case .warning: .warning
+                    case .error: .error
+                    }
+                events.emit(level, .database, .message(text))
+            })
+    }
+
+    // MARK: - Starting
+
+    /// Connects and fences the databases. One that is away within the time is left to come later.
+    ///
+    /// - Throws: ``StartRefusal`` if a database must not be used: a clone, a missing setting, a pooler in between.
+    public func startDatabases(waitingAtMost limit: Milliseconds) async throws {
+        if pair.epoch.rawValue == 1 { try await fixDatabaseCount() }
+        for database in databases { try database.start() }
+        await Observation.awaitFirstAttempts(databases, atMost: limit, loop: anyLoop)
+        let found = problems.all
+        guard found.isEmpty else {
+            throw StartRefusal(found.joined(separator: "\n"), exitCode: ProgramExit.configuration)
+        }
+    }
+
+    /// Every configured database is named in the log from the first start on, reached or not.
+    private func fixDatabaseCount() async throws {
+        for database in databases {
+            let result = await withCheckedContinuation { continuation in
+                log.append(.fenceAttempted(database.index, pair), urgency: .forced) {
+                    continuation.resume(returning: $0)
+                }
+            }
+            _ = try result.get()
+        }
+    }
+
+    /// For timers.
+    var anyLoop: any EventLoop { loops.next() }
+
+    // MARK: - Stopping
+
+    /// Writes what is not written yet, closes the connections and gives the state directory back.
+    public func close() async {
+        for database in databases {
+            await withTimeout(.seconds(5), on: loops.next(), otherwise: ()) { done in database.close { done(()) } }
+        }
+        log.close()
+        await withTimeout(.seconds(5), on: loops.next(), otherwise: ()) { done in
+            clearing.shutdown { _ in done(()) }
+        }
+        do {
+            try await loops.shutdownGracefully()
+        } catch {
+            events.emit(.warning, .stopped, .message("\(error)"))
+        }
+        directory.release()
+    }
+
+    /// Our own prepared branches that the reachable databases still list; `nil` if one could not be asked.
+    public func preparedBranchesLeft() async -> Int? {
+        var left = 0
+        for (_, state) in await observe(witnessesOf: []) {
+            guard case .seen(let sighting) = state else { return nil }
+            let log = logID
+            left += sighting.prepared.count { GlobalBranchID($0.gid)?.log == log }
+        }
+        return left
+    }
+}

@@ -1,0 +1,131 @@
+import ClearingParticipant
+public import Coordinator
+import NIOCore
+import PostgresParticipant
+import Runtime
+import Telemetry
+import WAL
+
+/// Looking at the world, planning, and acting on the plan.
+extension Node {
+    /// What every database shows, asked at the same time; one that does not answer in time counts as unreachable.
+    func observe(witnessesOf transactions: [TransactionID]) async -> [DatabaseIndex: DatabaseObservation.State] {
+        await Observation.gather(databases, witnessesOf: transactions, loop: anyLoop)
+    }
+
+    /// The plan for everything that is unfinished now.
+    ///
+    /// The order matters: the databases are looked at first and the log after them, so that a transaction that is begun in between is
+    /// not taken for a stray.
+    public func plan(liveEpoch: Epoch?) async throws -> RecoveryPlan {
+        let before = try log.snapshot()
+        let observations = await observe(witnessesOf: before.active.map(\.transaction))
+        let snapshot = liveEpoch == nil ? before : try log.snapshot()
+        let history = try Observation.history(of: observations, snapshot: snapshot) { try log.ended($0) }
+        return RecoveryPlan(
+            .init(snapshot: snapshot, liveEpoch: liveEpoch, observations: observations, history: history))
+    }
+
+    /// Returns when everything written so far is durable.
+    public func flushLog() async {
+        await withCheckedContinuation { continuation in log.flush { continuation.resume() } }
+    }
+
+    /// Hands the plan to the coordinator; returns when every decision is in the log.
+    public func carryOut(_ plan: RecoveryPlan) async {
+        await withCheckedContinuation { continuation in
+            coordinator.carryOut(plan) { continuation.resume() }
+        }
+    }
+
+    /// Waits until nothing is left to deliver, at most as long as given.
+    ///
+    /// - Returns: whether that is so.
+    public func waitUntilIdle(atMost limit: Milliseconds, includingReversals: Bool) async -> Bool {
+        await withTimeout(limit, on: anyLoop, otherwise: false) { done in
+            coordinator.whenIdle(includingReversals: includingReversals) { done(true) }
+        }
+    }
+
+    /// The periodic pass of a running server: branches that nobody explains are reported, those of ended transactions are carried out
+    /// again, and what is older than the retention is trimmed.
+    public func periodicPass() async {
+        do {
+            let plan = try await plan(liveEpoch: pair.epoch)
+            let orphans = plan.strays.count { $0.verdict == .orphan }
+            if orphans > 0 {
+                events.emit(
+                    .warning, .recovery, .count("orphans", orphans),
+                    .message("prepared transactions of this log without a record; see recover --dry-run"))
+            }
+            await carryOut(plan.onlyStrays)
+        } catch {
+            events.emit(.error, .recovery, .message("the periodic pass failed: \(error)"))
+        }
+        let limit = SystemClock.wall().microseconds - settings.coordinator.retention.count * 1000
+        let trimmed = await withCheckedContinuation { continuation in
+            log.trim(endedBefore: WallTime(microseconds: limit), stepsMax: 50_000) {
+                continuation.resume(returning: $0)
+            }
+        }
+        if trimmed > 0 { events.emit(.info, .log, .count("trimmed", trimmed)) }
+    }
+}
+
+/// How the databases are looked at, by owners and by those who only look.
+enum Observation {
+    /// How long one look may take.
+    static let timeMax = Milliseconds.seconds(3)
+
+    /// Waits until every database is available or has failed for the first time.
+    static func awaitFirstAttempts(
+        _ databases: [PostgresDatabase], atMost limit: Milliseconds, loop: any EventLoop
+    ) async {
+        await withTaskGroup(of: Void.self) { group in
+            for database in databases {
+                group.addTask {
+                    await withTimeout(limit, on: loop, otherwise: ()) { done in
+                        database.firstAttempt { _ in done(()) }
+                    }
+                }
+            }
+        }
+    }
+
+    static func gather(
+        _ databases: [PostgresDatabase], witnessesOf transactions: [TransactionID], loop: any EventLoop
+    ) async -> [DatabaseIndex: DatabaseObservation.State] {
+        await withTaskGroup(of: DatabaseObservation.self) { group in
+            for database in databases {
+                group.addTask {
+                    let silent = DatabaseObservation(
+                        database: database.index, state: .unreachable("no answer within \(timeMax)"))
+                    return await withTimeout(timeMax, on: loop, otherwise: silent) { done in
+                        database.observe(witnessesOf: transactions) { done($0) }
+                    }
+                }
+            }
+            var states: [DatabaseIndex: DatabaseObservation.State] = [:]
+            for await observation in group { states[observation.database] = observation.state }
+            return states
+        }
+    }
+
+    /// Looks the listed branches of our log that no unfinished transaction explains up in the history.
+    static func history(
+        of observations: [DatabaseIndex: DatabaseObservation.State], snapshot: LogSnapshot,
+        lookUp: (TransactionID) throws -> ActiveTransaction?
+    ) rethrows -> [TransactionID: ActiveTransaction] {
+        let explained = Set(snapshot.active.map(\.transaction))
+        var found: [TransactionID: ActiveTransaction] = [:]
+        for case .seen(let sighting) in observations.values {
+            for prepared in sighting.prepared {
+                guard let id = GlobalBranchID(prepared.gid), id.log == snapshot.log,
+                    !explained.contains(id.transaction), found[id.transaction] == nil
+                else { continue }
+                found[id.transaction] = try lookUp(id.transaction)
+            }
+        }
+        return found
+    }
+}

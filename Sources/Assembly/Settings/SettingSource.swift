@@ -1,0 +1,103 @@
+import Foundation
+
+/// One thing that can be configured: a variable of the environment, a flag and a key of the configuration file at once.
+public struct Setting: Sendable {
+    /// The name in the environment and, so written, in the configuration file.
+    public let variable: String
+    /// What it is if nobody sets it; `nil` if there is none.
+    public let defaultText: String?
+    /// What it means, with its unit.
+    public let help: String
+
+    /// `STATE_DIR` as a flag: `--state-dir`.
+    public var flag: String { "--" + variable.lowercased().replacingOccurrences(of: "_", with: "-") }
+}
+
+/// A configuration that cannot be used. The message names the variable and says what to write.
+public struct SettingError: Error, CustomStringConvertible, Equatable {
+    public let variable: String
+    public let problem: String
+    public var description: String { "\(variable) \(problem)" }
+
+    public init(_ variable: String, _ problem: String) {
+        self.variable = variable
+        self.problem = problem
+    }
+}
+
+/// Texts from flags, the environment and the configuration file: flag beats environment beats file.
+public struct SettingSource: Sendable {
+    private let flags: [String: String]
+    private let environment: [String: String]
+    private let file: [String: String]
+
+    /// - Parameters:
+    ///   - arguments: without the program's name; `--name value` or `--name=value`.
+    ///   - environment: the process's own, or a test's.
+    /// - Throws: ``SettingError`` for a flag or a file key that does not exist, a flag without a value, a file that cannot be read.
+    public init(arguments: [String], environment: [String: String]) throws(SettingError) {
+        self.environment = environment.filter { !$0.value.isEmpty }
+        flags = try Self.parse(arguments)
+        if let path = flags["CONFIG_FILE"] ?? self.environment["CONFIG_FILE"] {
+            file = try Self.read(path)
+        } else {
+            file = [:]
+        }
+    }
+
+    /// The text and where it came from; `nil` if nobody set it.
+    func text(_ variable: String) -> String? {
+        flags[variable] ?? environment[variable] ?? file[variable]
+    }
+
+    /// Every set variable that begins so, for numbered ones.
+    func variables(prefixed prefix: String) -> [String] {
+        Set(flags.keys).union(environment.keys).union(file.keys).filter { $0.hasPrefix(prefix) }.sorted()
+    }
+
+    static func isKnown(_ variable: String) -> Bool {
+        NodeSettings.catalogue.contains { $0.variable == variable }
+            || (variable.hasPrefix("DB_URI_") && Int(variable.dropFirst("DB_URI_".count)) != nil)
+    }
+
+    private static func parse(_ arguments: [String]) throws(SettingError) -> [String: String] {
+        var flags: [String: String] = [:]
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard name.hasPrefix("--") else { throw SettingError(argument, "is not a flag; see --help") }
+            let variable = name.dropFirst(2).uppercased().replacingOccurrences(of: "-", with: "_")
+            guard isKnown(variable) else { throw SettingError(name, "is not a flag of this program; see --help") }
+            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+                throw SettingError(name, "needs a value")
+            }
+            flags[variable] = value
+        }
+        return flags
+    }
+
+    private static func read(_ path: String) throws(SettingError) -> [String: String] {
+        let object: Any
+        do {
+            object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
+        } catch {
+            throw SettingError("CONFIG_FILE", "cannot be read as JSON: \(path)")
+        }
+        guard let members = object as? [String: Any] else {
+            throw SettingError("CONFIG_FILE", "must hold one JSON object: \(path)")
+        }
+        var texts: [String: String] = [:]
+        for (key, value) in members {
+            guard isKnown(key), key != "CONFIG_FILE" else {
+                throw SettingError(key, "in CONFIG_FILE is not a variable of this program; see --help")
+            }
+            switch value {
+            case let text as String: texts[key] = text
+            case let number as NSNumber: texts[key] = number.stringValue
+            default: throw SettingError(key, "in CONFIG_FILE must be a string, a number or a boolean")
+            }
+        }
+        return texts
+    }
+}

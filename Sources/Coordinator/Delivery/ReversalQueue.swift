@@ -1,0 +1,114 @@
+/// Open reversals by the time they are due: store and forward, until acknowledged.
+///
+/// Transport failures and an open breaker never use up attempts: they are retried for ever with backoff. Only definite refusals
+/// count; at the limit the task is parked for an operator, never dropped.
+public struct ReversalQueue: Sendable {
+    public struct Settings: Sendable, Hashable {
+        /// Definite refusals after which a task is parked, 1 or more.
+        public let refusalsMax: Int
+        public let backoff: Backoff
+        /// Reversals on their way at the same time.
+        public let inFlightMax: Int
+
+        public init(refusalsMax: Int, backoff: Backoff, inFlightMax: Int) {
+            precondition(refusalsMax >= 1 && inFlightMax >= 1, "limits of the reversal queue are 1 or more")
+            self.refusalsMax = refusalsMax
+            self.backoff = backoff
+            self.inFlightMax = inFlightMax
+        }
+    }
+
+    private struct Entry: Sendable {
+        var task: ReversalTask
+        /// Sends so far, by this process.
+        var attempts: Int
+        /// `nil` while it is on its way.
+        var due: MonotonicTime?
+        /// Whether an earlier process may have sent it.
+        let mayHaveBeenSent: Bool
+    }
+
+    private struct Due: Comparable, Sendable {
+        let at: MonotonicTime
+        let transaction: TransactionID
+        static func < (left: Self, right: Self) -> Bool {
+            left.at == right.at ? left.transaction < right.transaction : left.at < right.at
+        }
+    }
+
+    private let settings: Settings
+    private var entries: [TransactionID: Entry] = [:]
+    private var schedule = Heap<Due>()
+    private var inFlight = 0
+
+    public init(settings: Settings) { self.settings = settings }
+
+    /// Tasks that are neither closed nor parked.
+    public var openCount: Int { entries.count }
+
+    /// The earliest time that anything may be sent; `nil` if nothing waits or all places are taken.
+    public var nextDue: MonotonicTime? { inFlight < settings.inFlightMax ? schedule.first?.at : nil }
+
+    /// Takes a task from the log, due at once. A parked one is left alone; one that is here already is not taken twice.
+    public mutating func enqueue(_ task: ReversalTask, at now: MonotonicTime, mayHaveBeenSent: Bool) {
+        guard task.parkedReason == nil, entries[task.transaction] == nil else { return }
+        entries[task.transaction] = Entry(task: task, attempts: 0, due: now, mayHaveBeenSent: mayHaveBeenSent)
+        schedule.insert(Due(at: now, transaction: task.transaction))
+    }
+
+    /// The next order to send; call until it gives `nil`.
+    public mutating func takeDue(at now: MonotonicTime) -> ReversalOrder? {
+        guard inFlight < settings.inFlightMax, let first = schedule.first, first.at <= now else { return nil }
+        _ = schedule.removeFirst()
+        guard var entry = entries[first.transaction] else { return takeDue(at: now) }
+        let isRepeat = entry.attempts > 0 || entry.mayHaveBeenSent
+        entry.attempts += 1
+        entry.due = nil
+        entries[first.transaction] = entry
+        inFlight += 1
+        return ReversalOrder(task: entry.task, isRepeat: isRepeat)
+    }
+
+    /// Puts back an order that was not sent because the breaker is open; it uses up nothing.
+    public mutating func postpone(_ transaction: TransactionID, until: MonotonicTime) {
+        guard var entry = entries[transaction], entry.due == nil else { return }
+        inFlight -= 1
+        entry.attempts -= 1
+        entry.due = until
+        entries[transaction] = entry
+        schedule.insert(Due(at: until, transaction: transaction))
+    }
+
+    /// Takes the network's reply and says what to write.
+    public mutating func replied(
+        _ transaction: TransactionID, _ reply: ReversalReply, at now: MonotonicTime
+    ) -> LogWrite? {
+        guard var entry = entries[transaction], entry.due == nil else { return nil }
+        inFlight -= 1
+        switch reply {
+        case .acknowledged:
+            entries[transaction] = nil
+            return .closeReversal(ReversalClosedRecord(transaction: transaction))
+        case .failed:
+            retry(&entry, at: now)
+            return nil
+        case .refused(let reason):
+            entry.task.refusals += 1
+            if entry.task.refusals >= settings.refusalsMax {
+                entries[transaction] = nil
+                return .parkReversal(ReversalParkedRecord(transaction: transaction, reason: reason))
+            }
+            retry(&entry, at: now)
+            return .reversalRefused(
+                ReversalRefusedRecord(transaction: transaction, refusals: entry.task.refusals, reason: reason))
+        }
+    }
+
+    private mutating func retry(_ entry: inout Entry, at now: MonotonicTime) {
+        let transaction = entry.task.transaction
+        let due = now + settings.backoff.delay(afterAttempt: entry.attempts, spread: transaction.low)
+        entry.due = due
+        entries[transaction] = entry
+        schedule.insert(Due(at: due, transaction: transaction))
+    }
+}

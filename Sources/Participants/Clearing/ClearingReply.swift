@@ -1,0 +1,111 @@
+internal import Coordinator
+internal import Foundation
+
+/// A reply of the card network as far as it can be believed.
+enum ClearingReply: Sendable, Equatable {
+    case holdPlaced(authorizationCode: String)
+    case settled
+    case holdReleased
+    case status(ClearingStatus)
+    /// A definite no.
+    case declined(String)
+    /// The network says that it failed.
+    case error(String)
+    /// Nothing that can be believed. The text says what was wrong, without repeating the reply.
+    case unreadable(String)
+
+    /// - Parameters:
+    ///   - httpStatus: whatever the reply says, an OK counts with 200 alone, and a refusal not with a 5xx, which may be
+    ///     somebody's between us and the network.
+    ///   - body: at most ``ClearingLimits/replyBytesMax`` bytes.
+    ///   - transaction: what was asked about; a reply that names another one is not ours.
+    init(httpStatus: UInt, body: [UInt8], transaction: TransactionID) {
+        guard let fields = try? JSONDecoder().decode(Fields.self, from: Data(body)) else {
+            self = .unreadable("HTTP status \(httpStatus) with a body that is not a clearing reply")
+            return
+        }
+        if let named = fields.transactionID, named != transaction.description {
+            self = .unreadable("a reply about another transaction")
+            return
+        }
+        switch fields.status {
+        case "OK" where httpStatus == 200: self = Self.accepted(fields)
+        case "DECLINED" where (200...299).contains(httpStatus) || (400...499).contains(httpStatus):
+            self = .declined(Self.reason(fields))
+        case "ERROR": self = .error(Self.reason(fields))
+        default: self = .unreadable("HTTP status \(httpStatus) with an unexpected clearing status")
+        }
+    }
+
+    private static func accepted(_ fields: Fields) -> Self {
+        switch (fields.action, fields.state) {
+        case ("hold_placed", nil):
+            guard let code = fields.authorizationCode,
+                ClearingLimits.authorizationCodeCharacters.contains(code.utf8.count),
+                code.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+            else { return .unreadable("a hold without a valid authorization code") }
+            return .holdPlaced(authorizationCode: code)
+        case ("settled", nil): return .settled
+        case ("hold_released", nil): return .holdReleased
+        case (nil, let state?):
+            // A status must name its transaction: it is evidence for recovery.
+            guard fields.transactionID != nil, let status = ClearingStatus(wireName: state) else {
+                return .unreadable("a status that is not one of the network's")
+            }
+            return .status(status)
+        default: return .unreadable("an action that is not one of the network's")
+        }
+    }
+
+    /// The network's reason, made fit for a message: printable ASCII, cut to a bound.
+    private static func reason(_ fields: Fields) -> String {
+        let printable = (fields.reason ?? "").unicodeScalars.filter { $0.value >= 0x20 && $0.value < 0x7F }
+        let text = String(String.UnicodeScalarView(printable.prefix(ClearingLimits.reasonCharactersMax)))
+        return text.isEmpty ? "no reason given" : text
+    }
+
+    private struct Fields: Decodable {
+        let status: String
+        let action: String?
+        let authorizationCode: String?
+        let reason: String?
+        let transactionID: String?
+        let state: String?
+
+        enum CodingKeys: String, CodingKey {
+            case status, action, reason, state
+            case authorizationCode = "auth_code"
+            case transactionID = "transaction_id"
+        }
+    }
+}
+
+/// What the network says it knows of a transaction.
+public enum ClearingStatus: Sendable, Hashable {
+    /// A hold is in place, not confirmed.
+    case held
+    /// The authorization is confirmed.
+    case settled
+    /// The hold was given back.
+    case released
+    /// The hold was refused.
+    case declined
+    /// An abort came before any prepare; a later prepare will be refused.
+    case tombstone
+    /// The network has never heard of it. It may yet: a prepare can still be under way.
+    case unknown
+    /// The network could not be asked, or its answer not be read. The text says why. Nothing may be concluded.
+    case unreachable(String)
+
+    init?(wireName: String) {
+        switch wireName {
+        case "held": self = .held
+        case "settled": self = .settled
+        case "released": self = .released
+        case "declined": self = .declined
+        case "tombstone": self = .tombstone
+        case "unknown": self = .unknown
+        default: return nil
+        }
+    }
+}

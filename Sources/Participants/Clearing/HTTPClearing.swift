@@ -1,0 +1,224 @@
+internal import AsyncHTTPClient
+public import Coordinator
+internal import Foundation
+public import NIOCore
+internal import NIOHTTP1
+
+/// The card network behind its HTTP API.
+///
+/// Redirects are not followed (they could repeat a request), bodies are not decompressed (they could grow), no proxy is used,
+/// and TLS certificates are verified. Completions are called exactly once, on an event loop.
+public final class HTTPClearing: ClearingNetwork {
+    private let configuration: ClearingConfiguration
+    private let client: HTTPClient
+    private let group: any EventLoopGroup
+    private let now: @Sendable () -> MonotonicTime
+    private let addresses: Addresses
+
+    private struct Addresses: Sendable {
+        let prepare: URL
+        let commit: URL
+        let abort: URL
+        let status: URL
+
+        init(base: String) throws(ClearingConfigurationError) {
+            guard let prepare = URL(string: base + "/clearing/prepare"),
+                let commit = URL(string: base + "/clearing/commit"),
+                let abort = URL(string: base + "/clearing/abort"), let status = URL(string: base + "/clearing/status")
+            else { throw .address }
+            self.prepare = prepare
+            self.commit = commit
+            self.abort = abort
+            self.status = status
+        }
+    }
+
+    /// - Parameters:
+    ///   - group: runs the connections; must outlive this. ``shutdown(completion:)`` does not end it.
+    ///   - now: the monotonic clock that the orders' deadlines are of.
+    /// - Throws: ``ClearingConfigurationError/address`` if no request's address can be made of the base.
+    public init(
+        configuration: ClearingConfiguration, group: any EventLoopGroup, now: @escaping @Sendable () -> MonotonicTime
+    ) throws(ClearingConfigurationError) {
+        addresses = try Addresses(base: configuration.base)
+        self.configuration = configuration
+        self.group = group
+        self.now = now
+        client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.settings(configuration))
+    }
+
+    private static func settings(_ configuration: ClearingConfiguration) -> HTTPClient.Configuration {
+        var settings = HTTPClient.Configuration(redirectConfiguration: .disallow, decompression: .disabled)
+        settings.proxy = nil
+        settings.httpVersion = .http1Only
+        settings.timeout.connect = .milliseconds(
+            min(ClearingLimits.connectTimeMax, configuration.attemptTimeout).count)
+        settings.connectionPool.idleTimeout = .milliseconds(ClearingLimits.idleTimeMax.count)
+        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = ClearingLimits.connectionsMax
+        // A refused connection is to be known at once; repeating is done here, where the deadline is.
+        settings.connectionPool.retryConnectionEstablishment = false
+        return settings
+    }
+
+    /// Closes the connections; what is in flight ends as if its answer were lost. To be called once, after the last order.
+    ///
+    /// - Parameter completion: gets the error that closing met, if any.
+    public func shutdown(completion: @escaping @Sendable ((any Error)?) -> Void) {
+        client.shutdown().whenComplete { result in
+            switch result {
+            case .success: completion(nil)
+            case .failure(let error): completion(error)
+            }
+        }
+    }
+
+    // MARK: ClearingNetwork
+
+    public func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
+        let eventLoop = group.any()
+        let start = now()
+        let attempts = HoldAttempts(configuration: configuration, now: start, deadline: order.deadline)
+        let hold = Hold(order: order, eventLoop: eventLoop, completion: completion)
+        eventLoop.execute { self.take(attempts.begin(at: start), attempts, hold) }
+    }
+
+    public func confirm(
+        _ order: ResolveOrder, isRepeat: Bool, completion: @escaping @Sendable (Resolution) -> Void
+    ) {
+        precondition(order.decision == .committed, "the network is told of an abort by a reversal")
+        let message = ClearingMessage(
+            action: .commit, transaction: order.begin.transaction, intent: order.begin.intent, isRepeat: isRepeat)
+        send(message, to: addresses.commit, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+            completion(Self.resolution(outcome))
+        }
+    }
+
+    public func reverse(_ order: ReversalOrder, completion: @escaping @Sendable (ReversalReply) -> Void) {
+        let message = ClearingMessage(
+            action: .abort, transaction: order.transaction, intent: order.intent, isRepeat: order.isRepeat)
+        send(message, to: addresses.abort, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+            completion(Self.reversalReply(outcome))
+        }
+    }
+
+    /// Asks what the network knows of a transaction: one attempt, without an effect there.
+    public func status(_ transaction: TransactionID, completion: @escaping @Sendable (ClearingStatus) -> Void) {
+        let address = addresses.status.appendingPathComponent(transaction.description)
+        send(
+            .GET, address, body: nil, about: transaction, timeout: configuration.attemptTimeout, on: group.any()
+        ) { outcome in
+            completion(Self.status(outcome))
+        }
+    }
+
+    // MARK: The hold
+
+    private struct Hold: Sendable {
+        let order: PrepareOrder
+        let eventLoop: any EventLoop
+        let completion: @Sendable (Vote) -> Void
+    }
+
+    private func take(_ step: HoldAttempts.Step, _ attempts: HoldAttempts, _ hold: Hold) {
+        switch step {
+        case .vote(let vote): hold.completion(vote)
+        case .pause(let pause):
+            // Jitter: payments that failed together must not come back together.
+            let jittered = Int64(Double(pause.count * 1000) * Double.random(in: 0.5...1))
+            hold.eventLoop.scheduleTask(in: .microseconds(jittered)) {
+                self.take(attempts.pauseEnded(at: self.now()), attempts, hold)
+            }
+        case .attempt(let timeout, let isRepeat):
+            let begin = hold.order.begin
+            let message = ClearingMessage(
+                action: .prepare, transaction: begin.transaction, intent: begin.intent, isRepeat: isRepeat)
+            send(message, to: addresses.prepare, timeout: timeout, on: hold.eventLoop) { outcome in
+                var attempts = attempts
+                let step = attempts.attemptEnded(Self.holdOutcome(outcome), at: self.now())
+                self.take(step, attempts, hold)
+            }
+        }
+    }
+
+    // MARK: What the replies mean
+
+    private static func holdOutcome(_ outcome: ExchangeOutcome) -> HoldOutcome {
+        switch outcome {
+        case .replied(.holdPlaced(let code)): .placed(authorizationCode: code)
+        case .replied(.declined(let reason)): .declined(reason)
+        case .replied(.error(let reason)): .failed(reason)
+        case .replied(.unreadable(let reason)): .lost(reason)
+        case .replied(.settled), .replied(.holdReleased), .replied(.status): .lost(mismatch)
+        case .lost(let reason): .lost(reason)
+        case .notReached(let reason): .notReached(reason)
+        }
+    }
+
+    private static func resolution(_ outcome: ExchangeOutcome) -> Resolution {
+        switch outcome {
+        case .replied(.settled): .done(.acknowledgement)
+        case .replied(.declined(let reason)): .heuristic("the network refused the confirmation: \(reason)")
+        case .replied(.error(let reason)): .open("the network failed: \(reason)")
+        case .replied(.unreadable(let reason)): .open(reason)
+        case .replied(.holdPlaced), .replied(.holdReleased), .replied(.status): .open(mismatch)
+        case .lost(let reason), .notReached(let reason): .open(reason)
+        }
+    }
+
+    private static func reversalReply(_ outcome: ExchangeOutcome) -> ReversalReply {
+        switch outcome {
+        case .replied(.holdReleased): .acknowledged
+        case .replied(.declined(let reason)): .refused(reason)
+        case .replied(.error(let reason)): .failed("the network failed: \(reason)")
+        case .replied(.unreadable(let reason)): .failed(reason)
+        case .replied(.holdPlaced), .replied(.settled), .replied(.status): .failed(mismatch)
+        case .lost(let reason), .notReached(let reason): .failed(reason)
+        }
+    }
+
+    private static func status(_ outcome: ExchangeOutcome) -> ClearingStatus {
+        switch outcome {
+        case .replied(.status(let status)): status
+        case .replied(.error(let reason)): .unreachable("the network failed: \(reason)")
+        case .replied(.declined(let reason)): .unreachable("the network refused to tell: \(reason)")
+        case .replied(.unreadable(let reason)): .unreachable(reason)
+        case .replied(.holdPlaced), .replied(.settled), .replied(.holdReleased): .unreachable(mismatch)
+        case .lost(let reason), .notReached(let reason): .unreachable(reason)
+        }
+    }
+
+    private static let mismatch = "a reply that does not belong to the request"
+
+    // MARK: One request
+
+    private func send(
+        _ message: ClearingMessage, to address: URL, timeout: Milliseconds, on eventLoop: any EventLoop,
+        completion: @escaping @Sendable (ExchangeOutcome) -> Void
+    ) {
+        send(
+            .POST, address, body: message.encoded(), about: message.transaction, timeout: timeout, on: eventLoop,
+            completion: completion)
+    }
+
+    private func send(
+        _ method: HTTPMethod, _ address: URL, body: ByteBuffer?, about transaction: TransactionID,
+        timeout: Milliseconds, on eventLoop: any EventLoop,
+        completion: @escaping @Sendable (ExchangeOutcome) -> Void
+    ) {
+        var headers: HTTPHeaders = ["Accept": "application/json"]
+        if body != nil { headers.add(name: "Content-Type", value: "application/json") }
+        let request: HTTPClient.Request
+        do {
+            request = try HTTPClient.Request(
+                url: address, method: method, headers: headers, body: body.map(HTTPClient.Body.byteBuffer))
+        } catch {
+            eventLoop.execute { completion(.notReached("no request can be made of the network's address")) }
+            return
+        }
+        let exchange = ClearingExchange(transaction: transaction, eventLoop: eventLoop)
+        let task = client.execute(
+            request: request, delegate: exchange, eventLoop: .delegate(on: eventLoop),
+            deadline: .now() + .milliseconds(timeout.count))
+        task.futureResult.whenComplete { result in completion(exchange.outcome(of: result)) }
+    }
+}

@@ -1,3 +1,0 @@
-internal import AsyncHTTPClient
-internal import CPostgres
-internal import NIOHTTP1

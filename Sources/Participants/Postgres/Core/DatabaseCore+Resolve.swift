@@ -1,0 +1,134 @@
+import Coordinator
+import Payments
+
+extension DatabaseCore {
+    func resolve(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        precondition(order.branch.participant == .database(index), "an order for \(order.branch.participant)")
+        switch order.decision {
+        case .committed: carryOut(order, completion)
+        case .aborted: abort(order, completion)
+        }
+    }
+
+    /// An abort is only done when nothing can prepare the branch any more, so that comes before every look.
+    private func abort(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        guard let work = branches[order.begin.transaction] else {
+            // In this epoch every branch that may be prepared is remembered: this one was never asked, or voted no.
+            if order.begin.epoch == owner?.epoch { return completion(.done(.absence)) }
+            return carryOut(order, completion)
+        }
+        switch work.phase {
+        case .waitingForSlot, .waitingForConnection, .waitingToRetry:
+            withdraw(work, "the payment was aborted before the database was asked")
+            completion(.done(.absence))
+        case .running, .readingRow: completion(.open("the branch is still being prepared"))
+        case .prepared, .contradicted, .unclear(nil): carryOut(order, completion)
+        case .unclear(.some(let backend)):
+            awaitEnd(of: backend, until: EventLoop.now() + PostgresLimits.backendGoneWait) { [unowned self] failure in
+                if let failure { return completion(.open("\(backend) may still prepare the branch: \(failure)")) }
+                if case .unclear = work.phase { work.phase = .unclear(nil) }
+                carryOut(order, completion)
+            }
+        }
+    }
+
+    /// Terminates a backend and waits until it is gone from pg_stat_activity.
+    ///
+    /// - Parameter completion: told why that is not proven, or `nil`.
+    private func awaitEnd(of backend: Backend, until deadline: MonotonicTime, _ completion: @escaping (String?) -> Void) {
+        runControl([SessionStatements.terminate(backend)]) { [unowned self] report in
+            if let failure = report.failure { return completion(failure) }
+            guard report.results[0].rows?.isEmpty == false else { return completion(nil) }
+            guard EventLoop.now() < deadline else { return completion("it has not ended yet") }
+            _ = loop.schedule(after: PostgresLimits.backendPoll) { [weak self] in
+                self?.awaitEnd(of: backend, until: deadline, completion)
+            }
+        }
+    }
+
+    private func carryOut(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        let gid = gid(of: order)
+        let job = PoolJob(
+            Statements.resolve(order.decision, gid: gid), .urgent,
+            deadline: EventLoop.now() + configuration.resolveTimeout
+        ) { [unowned self] report in
+            if let error = report.firstError, report.end == .complete, SQLState(error.code) == .undefinedObject {
+                return look(order, gid, completion)
+            }
+            if let failure = report.failure { return completion(.open(failure)) }
+            if report.hasStandbyWarning, order.decision == .committed {
+                return completion(.open("the synchronous standby has not confirmed the commit"))
+            }
+            finish(order, .done(.acknowledgement), completion)
+        }
+        submit(job)
+    }
+
+    /// The database knows no such prepared transaction: where is it?
+    private func look(_ order: ResolveOrder, _ gid: String, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        let job = PoolJob(
+            Statements.whereabouts(of: order.begin.transaction, gid: gid), .urgent,
+            deadline: EventLoop.now() + configuration.resolveTimeout
+        ) { [unowned self] report in
+            guard report.failure == nil, let listed = report.results[0].rows, let witness = report.results[1].rows else {
+                return completion(.open(report.failure ?? "no answer"))
+            }
+            guard listed.isEmpty else {
+                return completion(.open("\(gid) is listed as prepared, but could not be resolved"))
+            }
+            found(order, hasWitness: !witness.isEmpty, completion)
+        }
+        submit(job)
+    }
+
+    private func found(
+        _ order: ResolveOrder, hasWitness: Bool, _ completion: @escaping @Sendable (Resolution) -> Void
+    ) {
+        switch (order.decision, hasWitness) {
+        case (.committed, true): finish(order, .done(.witness), completion)
+        case (.committed, false):
+            finish(
+                order,
+                .heuristic(
+                    "rolled back in \(index) although the log says commit: \(gid(of: order)) is not listed and its row "
+                        + "is not there"),
+                completion)
+        case (.aborted, true):
+            finish(
+                order,
+                .heuristic(
+                    "committed in \(index) although the log says abort: the row of \(order.begin.transaction) is there"),
+                completion)
+        case (.aborted, false):
+            if branches[order.begin.transaction] == nil, olderBackendsAlive, order.begin.epoch != owner?.epoch {
+                return completion(.open("a backend of an older epoch may still prepare the branch"))
+            }
+            finish(order, .done(.absence), completion)
+        }
+    }
+
+    /// The branch is not prepared any more: its slot is free.
+    private func finish(
+        _ order: ResolveOrder, _ resolution: Resolution, _ completion: @escaping @Sendable (Resolution) -> Void
+    ) {
+        if let work = branches[order.begin.transaction] {
+            switch resolution {
+            case .done: forget(work)
+            case .heuristic:
+                work.phase = .contradicted
+                giveSlotBack(work)
+            case .open: break
+            }
+        } else if resolution == .done(.acknowledgement) {
+            // A branch of an earlier epoch, which was counted among those of others.
+            resizeSlots(to: slots.capacity + 1)
+        }
+        completion(resolution)
+    }
+
+    private func gid(of order: ResolveOrder) -> String {
+        GlobalBranchID(
+            log: logID, epoch: order.begin.epoch, transaction: order.begin.transaction, database: index
+        ).description
+    }
+}

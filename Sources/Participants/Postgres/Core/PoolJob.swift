@@ -1,0 +1,53 @@
+import Coordinator
+
+/// A job for any connection of the pool.
+final class PoolJob {
+    enum Priority {
+        case urgent
+        case ordinary
+    }
+
+    private enum Phase {
+        case waiting
+        case sent
+        case ended
+    }
+
+    let statements: [Statement]
+    let priority: Priority
+    /// Not sent after this, and cancelled then if it runs.
+    let deadline: MonotonicTime
+    private let onStart: (DatabaseLink, Backend) -> Void
+    private let completion: (JobReport) -> Void
+    private var phase = Phase.waiting
+    var timer: EventLoop.Timer?
+
+    /// - Parameters:
+    ///   - onStart: called before the first byte is sent.
+    ///   - completion: called once.
+    init(
+        _ statements: [Statement], _ priority: Priority, deadline: MonotonicTime,
+        onStart: @escaping (DatabaseLink, Backend) -> Void = { _, _ in }, completion: @escaping (JobReport) -> Void
+    ) {
+        self.statements = statements
+        self.priority = priority
+        self.deadline = deadline
+        self.onStart = onStart
+        self.completion = completion
+    }
+
+    var isWaiting: Bool { phase == .waiting }
+
+    func start(on link: DatabaseLink, _ backend: Backend) -> Job {
+        precondition(isWaiting, "a job is sent once")
+        phase = .sent
+        onStart(link, backend)
+        return Job(statements: statements, deadline: deadline) { [self] in end($0) }
+    }
+
+    func end(_ report: JobReport) {
+        guard phase != .ended else { return }
+        phase = .ended
+        completion(report)
+    }
+}

@@ -1,0 +1,55 @@
+public import Coordinator
+
+/// Every limit of the PostgreSQL participant that is not a setting.
+public enum PostgresLimits {
+    /// Oldest server that is taken, as `server_version_num` has it: PostgreSQL 12.
+    public static let serverVersionMin = 120_000
+    /// Server from which `client_connection_check_interval` exists: PostgreSQL 14.
+    public static let serverVersionClientCheck = 140_000
+
+    /// Connections of one database's pool.
+    public static let poolConnections = 1...512
+    /// Any time limit in a configuration, milliseconds.
+    public static let settingMilliseconds: ClosedRange<Int64> = 1...3_600_000
+
+    /// Between attempts to connect again after a loss.
+    public static let reconnectBackoff = Backoff(base: Milliseconds(50), ceiling: Milliseconds(5000))
+    /// Between looks at a database that was refused and that only an operator can mend.
+    public static let refusedRetry = Milliseconds.seconds(30)
+
+    /// From the request to cancel a statement until its connection is given up.
+    public static let cancelGrace = Milliseconds(500)
+    /// A vote comes at the order's deadline plus this at the latest.
+    public static let voteOverrunMax = Milliseconds(1000)
+    /// For a step of fencing, of the schema or of an observation.
+    public static let controlTimeout = Milliseconds.seconds(30)
+    /// For a migration of the tables, which may have to build indexes over a predecessor's rows.
+    public static let migrationTimeout = Milliseconds.seconds(600)
+    /// Attempts to replace a fence that somebody else changes at the same moment, before the way starts anew.
+    public static let fenceSwapsMax = 5
+    /// For the look at the row that holds a request_id, when the order's deadline is near or past.
+    public static let rowLookupTimeout = Milliseconds(500)
+
+    /// Between two looks whether a backend is gone.
+    public static let backendPoll = Milliseconds(50)
+    /// How long a resolution waits for a backend to be gone before it answers that it is open.
+    public static let backendGoneWait = Milliseconds.seconds(2)
+    /// How long the return of a database waits for backends of older epochs before it goes on without that proof.
+    public static let olderBackendsWait = Milliseconds.seconds(5)
+    /// Between two looks at older backends afterwards.
+    public static let olderBackendsPoll = Milliseconds.seconds(1)
+
+    /// Orders that wait for a prepared slot or a connection; more are refused.
+    public static let waitingOrdersMax = 16_384
+    /// Between attempts to prepare while the cluster has no prepared slot left.
+    public static let slotRetryBackoff = Backoff(base: Milliseconds(20), ceiling: Milliseconds(320))
+
+    /// Transactions that one statement looks for.
+    public static let witnessesPerStatement = 1000
+    /// Blocking calls that wait for the helper thread; more are dropped, and the termination of the backend takes their place.
+    public static let blockingCallsMax = 1024
+    /// How long ``PostgresDatabase/close(completion:)`` waits for jobs that run.
+    public static let closeWait = Milliseconds.seconds(5)
+    /// PostgreSQL's limit on the name of a prepared transaction (GIDSIZE less its terminator).
+    public static let gidBytesMax = 199
+}

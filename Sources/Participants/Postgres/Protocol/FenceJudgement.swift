@@ -1,0 +1,43 @@
+import Coordinator
+
+/// What a database's fence row means for a server that is about to take it over.
+enum FenceJudgement: Equatable {
+    /// An attempt of this very start got through.
+    case ours
+    /// The pair there may be replaced by ours; `nil` is no row yet.
+    case replace(FencePair?)
+    /// Somebody else's.
+    case refused(String)
+
+    /// A fence row as it was read.
+    struct Row: Equatable {
+        let pair: FencePair
+        let database: DatabaseIndex
+    }
+
+    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair) -> FenceJudgement {
+        guard let found else {
+            guard let confirmed = fence.confirmed else { return .replace(nil) }
+            return .refused(
+                "the database holds no fence of this log, but held \(confirmed) before: it was restored from an older copy, "
+                    + "or the row was deleted. \(remedy)")
+        }
+        guard found.database == fence.database else {
+            return .refused(
+                "the database is fenced as \(found.database) of this log, not as \(fence.database): two of the configured "
+                    + "databases are the same one, or their order was changed. Give each number its own database, in the "
+                    + "order of the first start")
+        }
+        if found.pair == owner { return .ours }
+        if found.pair == fence.confirmed || fence.attempted.contains(found.pair) { return .replace(found.pair) }
+        let known = fence.confirmed.map { "\($0)" } ?? "none"
+        return .refused(
+            "the database is fenced by \(found.pair), which this log never wrote (it knows \(known)): a copy of this state "
+                + "directory is or was running, the directory or the database was restored from an older copy, or it is "
+                + "somebody else's. \(remedy)")
+    }
+
+    private static let remedy =
+        "Make sure that no other server uses a copy of this state directory; then use the newest state directory, "
+        + "or take this one over as a restored one with `recover`"
+}

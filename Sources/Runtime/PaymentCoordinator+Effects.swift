@@ -1,0 +1,196 @@
+import Coordinator
+import NIOCore
+import Telemetry
+
+/// The one place where the core's effects become I/O.
+extension PaymentCoordinator {
+    func apply(_ effects: [Effect], to flight: Flight) {
+        loop.assertInEventLoop()
+        for effect in effects {
+            switch effect {
+            case .append(let write, let urgency): append(write, urgency, flight)
+            case .prepare(let order): prepare(order, flight)
+            case .resolve(let order, let isRepeat): resolve(order, isRepeat: isRepeat, flight)
+            case .enqueueReversal(let task):
+                counters.add(.reversalEnqueued)
+                enqueueReversal(task, mayHaveBeenSent: false)
+            case .scheduleRetry(let subject, let wait):
+                loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
+                    apply(flight.machine.retryDue(subject), to: flight)
+                }
+            case .answer(let answer): tell(answer, flight)
+            case .releaseClaim: releaseClaim(flight)
+            case .finished: finish(flight)
+            }
+        }
+    }
+
+    // MARK: - The log
+
+    private func append(_ write: LogWrite, _ urgency: LogUrgency, _ flight: Flight) {
+        // The log delivers on this loop, a batch at a time.
+        log.append(write, urgency: urgency) { [self] result in
+            onLoop { [self] in
+                switch result {
+                case .success(let receipt):
+                    noteDurable(receipt, flight)
+                    let effects = flight.machine.logged(write, receipt)
+                    apply(effects, to: flight)
+                case .failure(let refusal):
+                    if case .full = refusal {
+                        events.emit(
+                            .error, .log, .transactionID(flight.machine.transaction.description),
+                            .message("the log has no room; free space on its disk"))
+                    }
+                    let effects = flight.machine.refused(write, urgency: urgency, refusal)
+                    if case .begin = write { decided(flight) }
+                    apply(effects, to: flight)
+                }
+            }
+        }
+    }
+
+    private func noteDurable(_ receipt: LogReceipt, _ flight: Flight) {
+        switch receipt {
+        case .begun:
+            faults.hit(.beginDurable)
+        case .committing:
+            counters.add(.twoPhaseCommitted)
+            decided(flight)
+            faults.hit(.decisionDurable)
+        case .aborting(let decision):
+            counters.add(.twoPhaseAborted)
+            decided(flight)
+            if decision.record.reversal != nil { faults.hit(.reversalDurable) }
+        case .parked(let record):
+            flight.isHeuristic = true
+            counters.add(.heuristic)
+            events.emit(
+                .error, .heuristic, .requestID(flight.intent.requestID.text),
+                .transactionID(flight.machine.transaction.description),
+                .message("\(record.record.participant): \(record.record.evidence)"))
+            wakeIdleWatchers()
+        case .noted:
+            break
+        }
+    }
+
+    /// A transaction left the ranks of those in flight.
+    private func decided(_ flight: Flight) {
+        flight.deadline?.cancel()
+        flight.deadline = nil
+        flight.whenDecided?()
+        flight.whenDecided = nil
+        guard flight.countsAsUndecided else { return }
+        flight.countsAsUndecided = false
+        undecided -= 1
+        takeFromQueue()
+    }
+
+    private func releaseClaim(_ flight: Flight) {
+        let request = flight.intent.requestID
+        if flightOfRequest[request] == flight.machine.transaction { flightOfRequest[request] = nil }
+    }
+
+    private func finish(_ flight: Flight) {
+        flights[flight.machine.transaction] = nil
+        releaseClaim(flight)
+        wakeIdleWatchers()
+    }
+
+    // MARK: - Participants
+
+    private func prepare(_ order: PrepareOrder, _ flight: Flight) {
+        let participant = order.branch.participant
+        let completion: @Sendable (Vote) -> Void = { [self] vote in
+            loop.execute { self.voted(participant, vote, flight) }
+        }
+        switch participant {
+        case .clearing: clearing.prepare(order, completion: completion)
+        case .database(let index):
+            guard let database = databases[index] else {
+                return completion(.no(.unavailable("\(index) is not configured")))
+            }
+            database.prepare(order, completion: completion)
+        }
+    }
+
+    private func voted(_ participant: Participant, _ vote: Vote, _ flight: Flight) {
+        switch (participant, vote) {
+        case (.clearing, .yes):
+            breaker.succeeded()
+            faults.hit(.holdPlaced)
+        case (.clearing, .no(.unavailable)), (.clearing, .unknown):
+            breakerFailed()
+        case (.clearing, .no):
+            breaker.succeeded()
+        case (.database, .yes):
+            flight.preparedDatabases += 1
+            if flight.preparedDatabases == flight.databaseBranches { faults.hit(.prepared) }
+        case (.database, .no(let refusal)):
+            if case .unavailable(let why) = refusal { noteFailure(participant, why, flight) }
+        case (.database, .unknown(let why)):
+            noteFailure(participant, why, flight)
+        }
+        if participant == .clearing, case .unknown(let why) = vote { noteFailure(participant, why, flight) }
+        apply(flight.machine.voted(participant, vote, now: SystemClock.wall()), to: flight)
+    }
+
+    private func noteFailure(_ participant: Participant, _ why: String, _ flight: Flight) {
+        events.emit(
+            .warning, participant == .clearing ? .clearing : .database,
+            .requestID(flight.intent.requestID.text), .transactionID(flight.machine.transaction.description),
+            .message("\(participant) did not prepare: \(why)"))
+    }
+
+    private func resolve(_ order: ResolveOrder, isRepeat: Bool, _ flight: Flight) {
+        let participant = order.branch.participant
+        let completion: @Sendable (Resolution) -> Void = { [self] resolution in
+            loop.execute { self.resolved(participant, order.decision, resolution, flight) }
+        }
+        switch participant {
+        case .clearing:
+            // An open breaker delays the delivery; it never turns a commit into anything else.
+            guard breaker.admit(at: SystemClock.monotonic()) else {
+                return apply(flight.machine.resolved(.clearing, .open("the circuit breaker is open")), to: flight)
+            }
+            clearing.confirm(order, isRepeat: isRepeat, completion: completion)
+        case .database(let index):
+            guard let database = databases[index] else { return completion(.open("\(index) is not configured")) }
+            database.resolve(order, completion: completion)
+        }
+    }
+
+    private func resolved(
+        _ participant: Participant, _ decision: Outcome, _ resolution: Resolution, _ flight: Flight
+    ) {
+        switch participant {
+        case .clearing:
+            if case .open = resolution { breakerFailed() } else { breaker.succeeded() }
+        case .database:
+            let isFirst = flight.firstDatabase == participant
+            if decision == .committed, isFirst, case .done = resolution { faults.hit(.firstDatabaseCommitted) }
+        }
+        apply(flight.machine.resolved(participant, resolution), to: flight)
+    }
+
+    func breakerFailed() {
+        let wasClosed = breaker.isClosed
+        breaker.failed(at: SystemClock.monotonic())
+        if wasClosed, !breaker.isClosed {
+            events.emit(
+                .warning, .clearing, .message("the circuit breaker opened: the network does not answer"))
+        }
+    }
+
+    /// Runs `body` now if this is the loop, else hands it over.
+    func onLoop(_ body: @escaping @Sendable () -> Void) {
+        if loop.inEventLoop { body() } else { loop.execute(body) }
+    }
+}
+
+extension CircuitBreaker {
+    var isClosed: Bool {
+        if case .closed = state { true } else { false }
+    }
+}

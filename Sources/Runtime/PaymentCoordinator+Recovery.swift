@@ -1,0 +1,210 @@
+public import Coordinator
+import NIOCore
+public import Payments
+import Telemetry
+
+/// Taking up what an earlier process left, and knowing when nothing is left.
+extension PaymentCoordinator {
+    /// Carries a plan out.
+    ///
+    /// - Parameter decided: called on the loop when every transaction of the plan has its decision in the log (an ABORT for what
+    ///   was undecided); the deliveries then go on in the background.
+    public func carryOut(_ plan: RecoveryPlan, decided: @escaping @Sendable () -> Void) {
+        loop.execute { [self] in
+            let pending = PendingDecisions(completion: decided)
+            for verdict in plan.transactions { carryOut(verdict, pending) }
+            for stray in plan.strays { carryOut(stray) }
+            for task in plan.reversals { enqueueReversal(task, mayHaveBeenSent: true) }
+            pending.allEnrolled()
+        }
+    }
+
+    private func carryOut(_ verdict: TransactionVerdict, _ pending: PendingDecisions) {
+        let active = verdict.transaction
+        guard flights[active.transaction] == nil else { return }
+        switch verdict.verdict {
+        case .inFlight:
+            return
+        case .presumeAbort:
+            pending.enrol(active.transaction)
+            resume(active) { pending.leave(active.transaction) }
+        case .commit, .rollBack, .parked, .parkRolledBack:
+            resume(active) {}
+        case .parkContradiction:
+            let witnessed = verdict.findings.first { $0.state == .witnessed }?.branch.participant ?? .clearing
+            pending.enrol(active.transaction)
+            park(
+                ParkedRecord(
+                    transaction: active.transaction, participant: witnessed,
+                    evidence: "the payment's row is committed there, but the log holds no decision to commit")
+            ) { pending.leave(active.transaction) }
+        }
+    }
+
+    /// A branch of an ended transaction is prepared again: the database went back in time. Its decision is carried out again.
+    private func carryOut(_ stray: StrayVerdict) {
+        guard case .preparedAgain(let ended) = stray.verdict, flights[ended.transaction] == nil else { return }
+        events.emit(
+            .error, .heuristic, .transactionID(ended.transaction.description),
+            .message("\(stray.seenFrom) lists a branch that had ended: the database went back in time"))
+        var again = ended
+        again.acknowledged[.database(stray.seenFrom)] = nil
+        resume(again) {}
+    }
+
+    /// - Parameter decided: called when the decision is durable; at once if it is already.
+    private func resume(_ active: ActiveTransaction, decided: @escaping @Sendable () -> Void) {
+        let now = SystemClock.monotonic()
+        let (machine, effects) = TransactionMachine.resume(
+            active, timing: settings.timing, now: SystemClock.wall())
+        let flight = Flight(begin: active.begin.record, machine: machine, startedAt: now)
+        flight.isHeuristic = active.parked != nil
+        flight.countsAsUndecided = false
+        flights[active.transaction] = flight
+        flightOfRequest[flight.intent.requestID] = active.transaction
+        if machine.isUndecided {
+            flight.whenDecided = decided
+        } else {
+            decided()
+        }
+        apply(effects, to: flight)
+    }
+
+    private func park(_ record: ParkedRecord, then done: @escaping @Sendable () -> Void) {
+        counters.add(.heuristic)
+        events.emit(
+            .error, .heuristic, .transactionID(record.transaction.description),
+            .message("\(record.participant): \(record.evidence)"))
+        log.append(.park(record), urgency: .forced) { [self] result in
+            if case .failure(let refusal) = result {
+                events.emit(.error, .log, .message("\(record.transaction) could not be parked: \(refusal)"))
+            }
+            onLoop(done)
+        }
+    }
+
+    // MARK: - Draining
+
+    /// From now on new payments are refused; repeats are still answered.
+    public func beginDraining() {
+        loop.execute { [self] in
+            isDraining = true
+            takeFromQueue()
+            wakeIdleWatchers()
+        }
+    }
+
+    /// Calls back on the loop as soon as nothing is left to deliver but what waits for an operator.
+    ///
+    /// - Parameter includingReversals: whether open reversals count.
+    public func whenIdle(includingReversals: Bool, _ completion: @escaping @Sendable () -> Void) {
+        loop.execute { [self] in
+            watchForIdle(includingReversals, completion)
+        }
+    }
+
+    private func watchForIdle(_ includingReversals: Bool, _ completion: @escaping @Sendable () -> Void) {
+        if isIdle(includingReversals) { return completion() }
+        idleWatchers.append { [self] in watchForIdle(includingReversals, completion) }
+    }
+
+    private func isIdle(_ includingReversals: Bool) -> Bool {
+        queue.isEmpty && flights.values.allSatisfy(\.machine.waitsForOperator)
+            && (!includingReversals || reversals.openCount == 0)
+    }
+
+    func wakeIdleWatchers() {
+        guard !idleWatchers.isEmpty else { return }
+        let watchers = idleWatchers
+        idleWatchers = []
+        for watcher in watchers { watcher() }
+    }
+
+    // MARK: - Questions
+
+    /// What is known of a request_id; `nil` if nothing is. Called back on the loop.
+    public func status(
+        of request: RequestID, completion: @escaping @Sendable (Result<PaymentStatus?, any Error>) -> Void
+    ) {
+        loop.execute { [self] in
+            if let transaction = flightOfRequest[request], let flight = flights[transaction] {
+                return completion(.success(status(of: flight)))
+            }
+            completion(
+                Result {
+                    try log.lookUp(request).map {
+                        PaymentStatus(intent: $0.intent, transaction: $0.transaction, state: $0.publicState)
+                    }
+                })
+        }
+    }
+
+    private func status(of flight: Flight) -> PaymentStatus {
+        let state: PaymentStatus.State =
+            switch flight.answer {
+            case _ where flight.isHeuristic: .heuristic
+            case .approved, .madeBy: .approved
+            case .declined: .declined
+            case .pending, .refused, nil: .pending
+            }
+        return PaymentStatus(intent: flight.intent, transaction: flight.machine.transaction, state: state)
+    }
+
+    /// For the metrics. Called back on the loop.
+    public func gauges(completion: @escaping @Sendable (Gauges) -> Void) {
+        loop.execute { [self] in
+            completion(
+                Gauges(
+                    undecided: undecided, unfinished: flights.count, queued: queue.count,
+                    openReversals: reversals.openCount, parked: flights.values.count(where: \.isHeuristic),
+                    isBreakerClosed: breaker.isClosed, isDraining: isDraining))
+        }
+    }
+}
+
+/// How things stand now.
+public struct Gauges: Sendable {
+    /// Payments between BEGIN and decision.
+    public let undecided: Int
+    /// Transactions that have not ended.
+    public let unfinished: Int
+    /// Payments that wait for a place.
+    public let queued: Int
+    public let openReversals: Int
+    /// Transactions that wait for an operator.
+    public let parked: Int
+    public let isBreakerClosed: Bool
+    public let isDraining: Bool
+}
+
+extension RequestEntry {
+    fileprivate var publicState: PaymentStatus.State {
+        switch status {
+        case .preparing, .committing: .pending
+        case .approved, .madeBy: .approved
+        case .declined: .declined
+        case .heuristic: .heuristic
+        }
+    }
+}
+
+/// Counts the decisions that a start waits for. Confined to the coordinator's loop.
+private final class PendingDecisions: @unchecked Sendable {
+    private var open: Set<TransactionID> = []
+    private var isComplete = false
+    private let completion: @Sendable () -> Void
+
+    init(completion: @escaping @Sendable () -> Void) { self.completion = completion }
+
+    func enrol(_ transaction: TransactionID) { open.insert(transaction) }
+
+    func leave(_ transaction: TransactionID) {
+        guard open.remove(transaction) != nil else { return }
+        if isComplete, open.isEmpty { completion() }
+    }
+
+    func allEnrolled() {
+        isComplete = true
+        if open.isEmpty { completion() }
+    }
+}

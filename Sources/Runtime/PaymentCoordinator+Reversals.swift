@@ -1,0 +1,71 @@
+import Coordinator
+import NIOCore
+import Telemetry
+
+/// The reversal worker: sends what is due, as soon as the breaker lets it.
+extension PaymentCoordinator {
+    func enqueueReversal(_ task: ReversalTask, mayHaveBeenSent: Bool) {
+        reversals.enqueue(task, at: SystemClock.monotonic(), mayHaveBeenSent: mayHaveBeenSent)
+        sendDueReversals()
+    }
+
+    private func sendDueReversals() {
+        loop.assertInEventLoop()
+        let now = SystemClock.monotonic()
+        while let order = reversals.takeDue(at: now) {
+            guard breaker.admit(at: now) else {
+                reversals.postpone(order.transaction, until: breaker.nextAdmission(at: now) ?? now + .seconds(1))
+                continue
+            }
+            clearing.reverse(order) { [self] reply in
+                loop.execute { self.replied(order, reply) }
+            }
+        }
+        scheduleNextReversal()
+    }
+
+    private func scheduleNextReversal() {
+        reversalTimer?.cancel()
+        reversalTimer = nil
+        guard let due = reversals.nextDue else { return }
+        let wait = due.since(SystemClock.monotonic()).count + 1
+        reversalTimer = loop.scheduleTask(in: .milliseconds(wait)) { [self] in sendDueReversals() }
+    }
+
+    private func replied(_ order: ReversalOrder, _ reply: ReversalReply) {
+        let now = SystemClock.monotonic()
+        switch reply {
+        case .acknowledged:
+            breaker.succeeded()
+            counters.add(.reversalSucceeded)
+        case .refused(let reason):
+            breaker.succeeded()
+            counters.add(.reversalFailed)
+            events.emit(
+                .warning, .reversal, .transactionID(order.transaction.description),
+                .message("the network refused the reversal: \(reason)"))
+        case .failed:
+            breakerFailed()
+            counters.add(.reversalFailed)
+        }
+        if let write = reversals.replied(order.transaction, reply, at: now) { record(write) }
+        sendDueReversals()
+        wakeIdleWatchers()
+    }
+
+    /// Losing one of these costs a repeat: the network's effect is the same.
+    private func record(_ write: LogWrite) {
+        var urgency = LogUrgency.lazy
+        if case .parkReversal(let record) = write {
+            urgency = .forced
+            counters.add(.reversalParked)
+            events.emit(
+                .error, .reversal, .transactionID(record.transaction.description),
+                .message("the reversal is parked for an operator: \(record.reason)"))
+        }
+        log.append(write, urgency: urgency) { [self] result in
+            guard case .failure(let refusal) = result else { return }
+            events.emit(.warning, .reversal, .message("a reversal's state was not written: \(refusal)"))
+        }
+    }
+}

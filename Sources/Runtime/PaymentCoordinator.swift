@@ -1,0 +1,292 @@
+public import Coordinator
+public import NIOCore
+import Payments
+public import Telemetry
+
+/// Runs the transactions of one log: takes submissions, brings the core's effects to the log and the participants, and their results
+/// back to the core.
+///
+/// All of its state belongs to one event loop; public methods may be called from any thread.
+public final class PaymentCoordinator: @unchecked Sendable {
+    // @unchecked: every stored `var` is touched on `loop` only; methods that are not public assert it.
+
+    let loop: any EventLoop
+    let log: any TransactionLog
+    let databases: [DatabaseIndex: any DatabaseParticipant]
+    let clearing: any ClearingNetwork
+    let settings: CoordinatorSettings
+    let events: EventLog
+    let counters: Counters
+    let faults: FaultInjector
+    let epoch: Epoch
+    /// Whether the log and its disk have room for new payments.
+    let logAdmits: @Sendable () -> Bool
+
+    var flights: [TransactionID: Flight] = [:]
+    var flightOfRequest: [RequestID: TransactionID] = [:]
+    var undecided = 0
+    var queue = BoundedQueue<QueuedSubmission>()
+    var nextWaiter: UInt64 = 0
+    var isDraining = false
+    var breaker: CircuitBreaker
+    var velocity: RiskVelocity?
+    var reversals: ReversalQueue
+    var reversalTimer: Scheduled<Void>?
+    var idleWatchers: [() -> Void] = []
+
+    struct QueuedSubmission {
+        let submission: Submission
+        let completion: @Sendable (Reply) -> Void
+    }
+
+    public init(
+        loop: any EventLoop, log: any TransactionLog, epoch: Epoch, databases: [any DatabaseParticipant],
+        clearing: any ClearingNetwork, settings: CoordinatorSettings, events: EventLog, counters: Counters,
+        faults: FaultInjector, logAdmits: @escaping @Sendable () -> Bool
+    ) {
+        self.loop = loop
+        self.log = log
+        self.epoch = epoch
+        self.databases = Dictionary(uniqueKeysWithValues: databases.map { ($0.index, $0) })
+        self.clearing = clearing
+        self.settings = settings
+        self.events = events
+        self.counters = counters
+        self.faults = faults
+        self.logAdmits = logAdmits
+        breaker = CircuitBreaker(settings: settings.breaker)
+        reversals = ReversalQueue(settings: settings.reversals)
+        velocity = settings.velocity.map {
+            RiskVelocity(limit: $0.limit, windowMilliseconds: $0.window.count)
+        }
+    }
+
+    // MARK: - Submissions
+
+    /// Takes a payment request. `completion` is called exactly once, on the coordinator's loop.
+    public func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void) {
+        loop.execute { self.accept(submission, completion) }
+    }
+
+    private func accept(_ submission: Submission, _ completion: @escaping @Sendable (Reply) -> Void) {
+        counters.add(.total)
+        let queued = QueuedSubmission(submission: submission, completion: completion)
+        if answerFromMemory(queued) { return }
+        if isDraining { return refuse(queued, .shuttingDown) }
+        guard undecided < settings.inFlightMax, queue.isEmpty else {
+            guard queue.count < settings.queueMax else { return refuse(queued, .serverBusy) }
+            return queue.append(queued)
+        }
+        begin(queued)
+    }
+
+    /// The look-up that comes before every limit: a request_id that is known is answered with what is known of it.
+    ///
+    /// - Returns: whether the request has been answered or waits with the first one.
+    private func answerFromMemory(_ queued: QueuedSubmission) -> Bool {
+        let submission = queued.submission
+        let requestID = submission.requestID
+        guard submission.isNamedByClient else { return false }
+        if let transaction = flightOfRequest[requestID], let flight = flights[transaction] {
+            guard isRepeat(submission, of: flight.intent) else {
+                conflict(queued)
+                return true
+            }
+            if let answer = flight.answer {
+                counters.add(.idempotentRepeat)
+                queued.completion(Reply(answer, isRepeat: true))
+            } else {
+                wait(flight, queued.completion)
+            }
+            return true
+        }
+        let entry: RequestEntry?
+        do {
+            entry = try log.lookUp(requestID)
+        } catch {
+            // Not known is not the same as new: nothing may be begun on it.
+            events.emit(.error, .log, .requestID(requestID.text), .message("the look-up failed: \(error)"))
+            refuse(queued, .transactionInitFailed)
+            return true
+        }
+        guard let entry else { return false }
+        guard isRepeat(submission, of: entry.intent) else {
+            conflict(queued)
+            return true
+        }
+        counters.add(.idempotentRepeat)
+        queued.completion(Reply(entry.answer, isRepeat: true))
+        return true
+    }
+
+    private func isRepeat(_ submission: Submission, of first: PaymentIntent) -> Bool {
+        switch submission.intent {
+        case .success(let intent): intent.isRepeat(of: first)
+        // What is refused for its content was never begun, so it is not what was begun.
+        case .failure: submission.requestHash == first.requestHash
+        }
+    }
+
+    private func conflict(_ queued: QueuedSubmission) {
+        counters.add(.idempotencyConflict)
+        refuse(queued, .idempotencyConflict)
+    }
+
+    func refuse(_ queued: QueuedSubmission, _ reason: DeclineReason) {
+        switch reason {
+        case .serverBusy: counters.add(.serverBusy)
+        case .riskVelocity, .riskDecline: counters.add(.riskDeclined)
+        default: break
+        }
+        counters.add(.declined)
+        queued.completion(Reply(.refused(reason)))
+    }
+
+    // MARK: - Beginning
+
+    private func begin(_ queued: QueuedSubmission) {
+        let intent: PaymentIntent
+        switch queued.submission.intent {
+        case .success(let valid): intent = valid
+        case .failure(let refusal): return refuse(queued, refusal.reason)
+        }
+        // Operations on an earlier payment are refused until their rules are here.
+        guard intent.kind == .authorization else { return refuse(queued, .invalidState) }
+        let branches = Placement.branches(of: intent, databases: databases.count)
+        if let reason = reasonNotToBegin(branches: branches, intent: intent) { return refuse(queued, reason) }
+
+        let wall = SystemClock.wall()
+        let now = SystemClock.monotonic()
+        let transaction = IdentifierSource.transaction(at: wall)
+        let record = BeginRecord(
+            transaction: transaction, epoch: epoch, intent: intent, branches: branches,
+            deadline: WallTime(microseconds: wall.microseconds + settings.prepareTimeout.count * 1000))
+        let machine = TransactionMachine(
+            begin: record, decideBy: now + settings.prepareTimeout, timing: settings.timing)
+        let flight = Flight(begin: record, machine: machine, startedAt: now)
+        flights[transaction] = flight
+        flightOfRequest[intent.requestID] = transaction
+        undecided += 1
+        wait(flight, queued.completion)
+        flight.deadline = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
+            apply(flight.machine.deadlinePassed(now: SystemClock.wall()), to: flight)
+        }
+        apply(flight.machine.start(), to: flight)
+    }
+
+    /// Every check that refuses a payment before anything is claimed. The risk window counts a payment only when it really begins, and
+    /// the breaker's probe is taken last, because taking it is a promise to call.
+    private func reasonNotToBegin(branches: [Branch], intent: PaymentIntent) -> DeclineReason? {
+        let now = SystemClock.monotonic()
+        guard logAdmits(), flights.count < settings.undeliveredMax else { return .serverBusy }
+        for branch in branches {
+            guard case .database(let index) = branch.participant else { continue }
+            guard let database = databases[index], database.isAvailable else { return .databaseError }
+        }
+        guard breaker.nextAdmission(at: now) == nil else {
+            counters.add(.breakerShortCircuit)
+            return .clearingUnavailable
+        }
+        if velocity?.admit(token: intent.panToken, nowMilliseconds: Int64(now.nanoseconds / 1_000_000)) == false {
+            return .riskVelocity
+        }
+        guard breaker.admit(at: now) else { return .clearingUnavailable }
+        return nil
+    }
+
+    /// Places that became free are given to those who waited.
+    func takeFromQueue() {
+        while undecided < settings.inFlightMax, let queued = queue.popFirst() {
+            if answerFromMemory(queued) { continue }
+            if isDraining { refuse(queued, .shuttingDown) } else { begin(queued) }
+        }
+    }
+
+    // MARK: - Waiting
+
+    private func wait(_ flight: Flight, _ completion: @escaping @Sendable (Reply) -> Void) {
+        nextWaiter += 1
+        let number = nextWaiter
+        let limit = settings.prepareTimeout.count + settings.commitTimeout.count
+        let timeout = loop.scheduleTask(in: .milliseconds(limit)) { [self] in
+            guard let position = flight.waiters.firstIndex(where: { $0.number == number }) else { return }
+            flight.waiters.remove(at: position)
+            counters.add(.pending)
+            completion(Reply(.pending(flight.machine.transaction)))
+        }
+        flight.waiters.append(Waiter(number: number, completion: completion, timeout: timeout))
+    }
+
+    func tell(_ answer: Answer, _ flight: Flight) {
+        flight.answer = answer
+        count(answer)
+        let waiters = flight.waiters
+        flight.waiters = []
+        for waiter in waiters {
+            waiter.timeout.cancel()
+            waiter.completion(Reply(answer))
+        }
+        emitTransaction(flight, answer)
+    }
+
+    private func count(_ answer: Answer) {
+        switch answer {
+        case .approved: counters.add(.approved)
+        case .declined, .refused: counters.add(.declined)
+        case .pending: counters.add(.pending)
+        case .madeBy: counters.add(.idempotentRepeat)
+        }
+    }
+
+    private func emitTransaction(_ flight: Flight, _ answer: Answer) {
+        let latency = SystemClock.monotonic().nanoseconds - flight.startedAt.nanoseconds
+        let base: [Field] = [
+            .requestID(flight.intent.requestID.text), .transactionID(flight.machine.transaction.description),
+            .latencyMicroseconds(Int64(latency / 1000)),
+        ]
+        switch answer {
+        case .approved: events.emit(.info, .transaction, base[0], base[1], .status("APPROVED"), base[2])
+        case .declined(let reason, _), .refused(let reason):
+            events.emit(
+                .info, .transaction, base[0], base[1], .status("DECLINED"), .reason(reason.wireName), base[2])
+        case .pending: events.emit(.info, .transaction, base[0], base[1], .status("PENDING"), base[2])
+        case .madeBy(let other):
+            events.emit(
+                .info, .transaction, base[0], base[1], .status("APPROVED"), .reason("made by \(other)"), base[2])
+        }
+    }
+}
+
+/// A first-in, first-out queue whose removal costs the same however long it is.
+struct BoundedQueue<Element> {
+    private var elements: [Element?] = []
+    private var head = 0
+
+    var count: Int { elements.count - head }
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ element: Element) { elements.append(element) }
+
+    mutating func popFirst() -> Element? {
+        guard head < elements.count, let element = elements[head] else { return nil }
+        elements[head] = nil
+        head += 1
+        if head > 64, head * 2 > elements.count {
+            elements.removeFirst(head)
+            head = 0
+        }
+        return element
+    }
+}
+
+extension RequestEntry {
+    /// What a repeat is told when no flight of this process stands for the request_id.
+    var answer: Answer {
+        switch status {
+        case .approved: .approved(transaction)
+        case .declined(let reason): .declined(reason, transaction)
+        case .madeBy(let other): .madeBy(other)
+        case .preparing, .committing, .heuristic: .pending(transaction)
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import Assembly
+import Coordinator
+import NIOCore
+import Payments
+import Runtime
+import Synchronization
+import Telemetry
+
+/// What the connections of every protocol share: requests go in as bytes, answers come out as text.
+final class PaymentFront: Sendable {
+    let node: Node
+    private let key: TokenKey
+    private let amountLimit: Int64
+    private let isStopping = Atomic(false)
+
+    init(node: Node, key: TokenKey, amountMaxMajorUnits: Int64) {
+        self.node = node
+        self.key = key
+        amountLimit = amountMaxMajorUnits
+    }
+
+    /// One payment request as JSON. `completion` is called once with the answer's body, on this thread or the coordinator's.
+    func pay(_ json: ByteBufferView, completion: @escaping @Sendable (String) -> Void) {
+        let parsed = json.withUnsafeBytes { bytes in Result { try RequestDraft(json: bytes) } }
+        guard case .success(let draft) = parsed else { return refuseForm(completion) }
+        let hash = draft.withCanonicalBytes { key.requestHash(of: $0) }
+        let requestID = draft.requestID ?? IdentifierSource.request()
+        let intent = Result { () throws(RequestFault) in
+            try draft.validated(amountLimitMajorUnits: amountLimit)
+        }.map {
+            $0.intent(requestID: requestID, panToken: key.token(of: $0.pan), requestHash: hash)
+        }.mapError { Submission.Refusal($0.declineReason) }
+        let submission = Submission(
+            requestID: requestID, isNamedByClient: draft.requestID != nil, requestHash: hash, intent: intent)
+        let made = draft.requestID == nil ? requestID : nil
+        node.coordinator.submit(submission) { completion(Answers.body(of: $0, madeRequestID: made)) }
+    }
+
+    private func refuseForm(_ completion: @Sendable (String) -> Void) {
+        node.counters.add(.total)
+        node.counters.add(.declined)
+        completion(Answers.declined(.badRequest))
+    }
+
+    func stop() { isStopping.store(true, ordering: .relaxed) }
+
+    var isReady: Bool {
+        !isStopping.load(ordering: .relaxed) && node.databases.contains { $0.isAvailable } && node.logAdmits()
+    }
+}
+
+extension RequestFault {
+    fileprivate var declineReason: DeclineReason {
+        switch self {
+        case .badRequest: .badRequest
+        case .luhnFailed: .luhnFailed
+        case .amountInvalid: .amountInvalid
+        }
+    }
+}

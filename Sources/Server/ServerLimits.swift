@@ -1,0 +1,9 @@
+/// What one client connection may occupy.
+enum ServerLimits {
+    /// Requests of one connection that wait for their answers; beyond it nothing more is read from it.
+    static let pipelinedRequestsMax = 256
+    /// Bytes of answers that a client does not take before nothing more is read from it.
+    static let unsentBytesMax = 64 * 1024
+    /// How long the start waits for a database before it goes on without it, milliseconds.
+    static let databaseStartWaitMax: Int64 = 1500
+}

@@ -1,0 +1,153 @@
+import Assembly
+import Coordinator
+import Foundation
+import NIOCore
+import Runtime
+import Telemetry
+import UnixSignals
+
+/// `server`: takes payments until it is told to stop.
+@main
+enum ServerProgram {
+    static func main() async {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if let code = answerQuestion(arguments) { exit(code) }
+        let sink = LineSink(descriptor: STDERR_FILENO)
+        let events = EventLog(sink: sink, now: { SystemClock.wall().microseconds })
+        let code: Int32
+        do {
+            let source = try SettingSource(
+                arguments: arguments, environment: ProcessInfo.processInfo.environment)
+            code = try await ServerRun(settings: NodeSettings(source), events: events, sink: sink).run()
+        } catch let error as SettingError {
+            code = error.variable.hasPrefix("--") ? ProgramExit.usage : ProgramExit.configuration
+            complain("\(error)", sink)
+        } catch let refusal as StartRefusal {
+            code = refusal.exitCode
+            complain(refusal.message, sink)
+        } catch {
+            code = ProgramExit.failure
+            complain("\(error)", sink)
+        }
+        sink.flush()
+        exit(code)
+    }
+
+    private static func complain(_ message: String, _ sink: LineSink) {
+        sink.flush()
+        FileHandle.standardError.write(Data("server: \(message)\n".utf8))
+    }
+
+    /// Flags that ask for a text and nothing else.
+    private static func answerQuestion(_ arguments: [String]) -> Int32? {
+        switch arguments {
+        case ["--help"], ["-h"]: print(NodeSettings.help(program: "server"), terminator: "")
+        case ["--version"]: print("holdfast \(Release.version)")
+        case ["--list-faults"]:
+            let width = FaultPoint.allCases.map(\.rawValue.count).max() ?? 0
+            for point in FaultPoint.allCases {
+                print(point.rawValue.padding(toLength: width + 2, withPad: " ", startingAt: 0) + point.meaning)
+            }
+        default: return nil
+        }
+        return ProgramExit.clean
+    }
+}
+
+/// One run of the server, from the lock to the drain.
+struct ServerRun {
+    let settings: NodeSettings
+    let events: EventLog
+    let sink: LineSink
+
+    /// - Returns: the exit code.
+    func run() async throws -> Int32 {
+        let (key, isNew) = try loadKey()
+        if isNew {
+            events.emit(.warning, .starting, .message("made a new token key in \(settings.tokenKeyFile); back it up"))
+        }
+        // From here on a signal waits for its turn instead of ending the process.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let node = try Node.open(settings, events: events, sink: sink) { [events, sink] why in
+            events.emit(.error, .fencedOut, .message(why))
+            sink.flush()
+            _exit(ProgramExit.failure)
+        }
+        events.emit(.info, .starting, .message("epoch \(node.pair.epoch), state in \(settings.stateDirectory)"))
+        try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
+        let plan = try await node.plan(liveEpoch: nil)
+        await node.carryOut(plan)
+        report(plan)
+
+        let front = PaymentFront(node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits)
+        let server = PaymentServer(front: front, settings: settings.listener, events: events)
+        try await server.listen()
+        try writePID()
+        events.emit(
+            .info, .ready, .message("listening on \(settings.listener.bind):\(settings.listener.port)"))
+
+        let periodic = Task { await repeatPeriodicPass(node) }
+        for await signal in signals {
+            events.emit(.info, .draining, .message("\(signal)"))
+            break
+        }
+        periodic.cancel()
+        return await drain(node, server)
+    }
+
+    private func loadKey() throws -> (key: TokenKey, isNew: Bool) {
+        do {
+            return try TokenKey.load(from: settings.tokenKeyFile)
+        } catch {
+            throw SettingError("TOKEN_KEY_FILE", "cannot be used: \(error)")
+        }
+    }
+
+    private func report(_ plan: RecoveryPlan) {
+        let unfinished = plan.transactions.count
+        guard unfinished + plan.reversals.count + plan.strays.count > 0 else { return }
+        events.emit(
+            .info, .recovery, .count("unfinished", unfinished), .count("reversals", plan.reversals.count),
+            .count("strays", plan.strays.count),
+            .message("taking up what was left; see recover --dry-run for the reasons"))
+    }
+
+    private func repeatPeriodicPass(_ node: Node) async {
+        while !Task.isCancelled {
+            do {
+                try await Task.sleep(for: .milliseconds(settings.recoveryInterval.count))
+            } catch { return }
+            await node.periodicPass()
+        }
+    }
+
+    private func writePID() throws {
+        let path = settings.stateDirectory + "/server.pid"
+        try Data("\(getpid())\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+    }
+
+    /// Finishes what was begun, within the grace time.
+    private func drain(_ node: Node, _ server: PaymentServer) async -> Int32 {
+        await server.stopListening()
+        node.coordinator.beginDraining()
+        let isDone = await node.waitUntilIdle(atMost: settings.drainTimeout, includingReversals: false)
+        let left = await node.preparedBranchesLeft()
+        await server.close()
+        await node.close()
+        unlink(settings.stateDirectory + "/server.pid")
+        switch left {
+        case 0?:
+            events.emit(
+                .info, .stopped, .message(isDone ? "nothing is left prepared" : "deliveries are left to the next start")
+            )
+            return ProgramExit.clean
+        case let count?:
+            events.emit(
+                .warning, .stopped, .count("prepared", count), .message("branches are left prepared; see recover"))
+        case nil:
+            events.emit(
+                .warning, .stopped, .message("a database could not be asked what is left prepared; see recover"))
+        }
+        return ProgramExit.inDoubt
+    }
+}

@@ -1,0 +1,113 @@
+import Coordinator
+
+/// A value that could not be read, kept as it was found.
+struct QuarantinedValue: Sendable, Hashable {
+    /// The database it was in.
+    let database: String
+    let key: [UInt8]
+    let bytes: [UInt8]
+    let reason: String
+    let foundAt: WallTime
+}
+
+/// Values of the databases `meta` and `quarantine`.
+enum MetaCodec {
+    static func encodeFormat(_ version: UInt8) -> [UInt8] {
+        Envelope.seal(.formatMarker) { $0.integer(version) }
+    }
+
+    static func decodeFormat(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> UInt8 {
+        var reader = try Envelope.open(value, as: .formatMarker)
+        let version = try reader.integer(UInt8.self)
+        try reader.finish()
+        return version
+    }
+
+    static func encode(_ log: LogID) -> [UInt8] {
+        Envelope.seal(.logIdentity) {
+            $0.integer(log.high)
+            $0.integer(log.low)
+        }
+    }
+
+    static func decodeLog(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LogID {
+        var reader = try Envelope.open(value, as: .logIdentity)
+        let log = LogID(high: try reader.integer(UInt64.self), low: try reader.integer(UInt64.self))
+        try reader.finish()
+        return log
+    }
+
+    static func encode(_ owner: FencePair) -> [UInt8] { Envelope.seal(.owner) { $0.pair(owner) } }
+
+    static func decodeOwner(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> FencePair {
+        var reader = try Envelope.open(value, as: .owner)
+        let pair = try reader.pair()
+        try reader.finish()
+        return pair
+    }
+
+    static func encodeNext(_ lsn: LSN) -> [UInt8] { Envelope.seal(.nextLSN) { $0.integer(lsn.rawValue) } }
+
+    static func decodeNext(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LSN {
+        var reader = try Envelope.open(value, as: .nextLSN)
+        let lsn = try reader.lsn()
+        try reader.finish()
+        return lsn
+    }
+
+    static func encode(_ fence: DatabaseFence) -> [UInt8] {
+        precondition(fence.attempted.count <= LogLimits.fenceAttemptsMax, "more attempts than are kept")
+        let bytes = Envelope.seal(.fence) { writer in
+            writer.integer(fence.database.rawValue)
+            writer.optional(fence.identity) {
+                $0.integer($1.systemIdentifier)
+                $0.integer($1.databaseOID)
+            }
+            writer.optional(fence.confirmed) { $0.pair($1) }
+            writer.integer(UInt16(fence.attempted.count))
+            for pair in fence.attempted { writer.pair(pair) }
+        }
+        assert(
+            bytes.withUnsafeBytes { (try? decodeFence($0, of: fence.database)) == fence },
+            "a fence reads back otherwise than it was written")
+        return bytes
+    }
+
+    static func decodeFence(
+        _ value: UnsafeRawBufferPointer, of database: DatabaseIndex
+    ) throws(ValueFault) -> DatabaseFence {
+        var reader = try Envelope.open(value, as: .fence)
+        guard try reader.integer(UInt8.self) == database.rawValue else { throw .misplaced }
+        let identity = try reader.optional { reader throws(ValueFault) in
+            DatabaseIdentity(
+                systemIdentifier: try reader.integer(UInt64.self), databaseOID: try reader.integer(UInt32.self))
+        }
+        let confirmed = try reader.optional { reader throws(ValueFault) in try reader.pair() }
+        let count = Int(try reader.integer(UInt16.self))
+        var attempted: [FencePair] = []
+        for _ in 0..<count { attempted.append(try reader.pair()) }
+        try reader.finish()
+        return DatabaseFence(database: database, identity: identity, confirmed: confirmed, attempted: attempted)
+    }
+
+    static func encode(_ value: QuarantinedValue) -> [UInt8] {
+        Envelope.seal(.quarantined) { writer in
+            writer.integer(value.foundAt.microseconds)
+            writer.text(value.database, bytesMax: LogLimits.reasonBytesMax)
+            writer.text(value.reason, bytesMax: LogLimits.reasonBytesMax)
+            writer.blob(value.key)
+            writer.blob(value.bytes)
+        }
+    }
+
+    static func decodeQuarantined(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> QuarantinedValue {
+        var reader = try Envelope.open(value, as: .quarantined)
+        let foundAt = try reader.time()
+        let database = try reader.text(.place, bytesMax: LogLimits.reasonBytesMax)
+        let reason = try reader.text(.reason, bytesMax: LogLimits.reasonBytesMax)
+        let key = try reader.blob()
+        let bytes = try reader.blob()
+        try reader.finish()
+        return QuarantinedValue(database: database, key: key, bytes: bytes, reason: reason, foundAt: foundAt)
+    }
+}

@@ -1,0 +1,172 @@
+import Coordinator
+import Payments
+
+/// Values of the databases `active`, `requests`, `reversals`, `quarantine` and `meta`.
+enum StateCodec {
+    // MARK: active
+
+    static func encode(_ active: ActiveTransaction) -> [UInt8] {
+        let bytes = Envelope.seal(.activeTransaction) { writer in
+            writer.transaction(active.transaction)
+            writer.position(active.begin)
+            writer.beginBody(active.begin.record)
+            switch active.decision {
+            case .undecided: writer.integer(UInt8(1))
+            case .commit(let commit):
+                writer.integer(UInt8(2))
+                writer.position(commit)
+                writer.commitBody(commit.record)
+            case .abort(let abort):
+                writer.integer(UInt8(3))
+                writer.position(abort)
+                writer.abortBody(abort.record)
+            }
+            // In a fixed order, so that equal states are equal bytes.
+            let proofs = active.acknowledged.sorted { $0.key.order < $1.key.order }
+            precondition(proofs.count <= LogLimits.branchesMax, "more acknowledgements than participants")
+            writer.integer(UInt8(proofs.count))
+            for (participant, proof) in proofs {
+                writer.participant(participant)
+                writer.integer(proof.rawValue)
+            }
+            writer.optional(active.parked) {
+                $0.position($1)
+                $0.parkedBody($1.record)
+            }
+        }
+        assert(
+            bytes.withUnsafeBytes { (try? decodeActive($0, of: active.transaction)) == active },
+            "a transaction's state reads back otherwise than it was written")
+        return bytes
+    }
+
+    /// - Parameter transaction: the key that the value was found under.
+    static func decodeActive(
+        _ value: UnsafeRawBufferPointer, of transaction: TransactionID
+    ) throws(ValueFault) -> ActiveTransaction {
+        var reader = try Envelope.open(value, as: .activeTransaction)
+        guard try reader.transaction() == transaction else { throw .misplaced }
+        let begin = try reader.durable { reader throws(ValueFault) in try reader.beginBody(transaction) }
+        let decision = try reader.decision(transaction)
+        var acknowledged: [Participant: Proof] = [:]
+        for _ in 0..<Int(try reader.integer(UInt8.self)) {
+            let participant = try reader.participant()
+            let proof = try reader.member(Proof.self, .proof)
+            guard acknowledged.updateValue(proof, forKey: participant) == nil else {
+                throw .unknown(field: .acknowledged, number: UInt64(proof.rawValue))
+            }
+        }
+        let parked = try reader.optional { reader throws(ValueFault) in
+            try reader.durable { reader throws(ValueFault) in try reader.parkedBody(transaction) }
+        }
+        try reader.finish()
+        return ActiveTransaction(begin: begin, decision: decision, acknowledged: acknowledged, parked: parked)
+    }
+
+    // MARK: requests
+
+    static func encode(_ entry: RequestEntry) -> [UInt8] {
+        let bytes = Envelope.seal(.requestEntry) { writer in
+            writer.transaction(entry.transaction)
+            switch entry.status {
+            case .preparing: writer.integer(UInt8(1))
+            case .committing: writer.integer(UInt8(2))
+            case .approved: writer.integer(UInt8(3))
+            case .declined(let reason):
+                writer.integer(UInt8(4))
+                writer.integer(reason.rawValue)
+            case .madeBy(let transaction):
+                writer.integer(UInt8(5))
+                writer.transaction(transaction)
+            case .heuristic: writer.integer(UInt8(6))
+            }
+            writer.intent(entry.intent)
+        }
+        assert(
+            bytes.withUnsafeBytes { (try? decodeRequest($0, of: entry.intent.requestID)) == entry },
+            "a request's entry reads back otherwise than it was written")
+        return bytes
+    }
+
+    static func decodeRequest(
+        _ value: UnsafeRawBufferPointer, of request: RequestID
+    ) throws(ValueFault) -> RequestEntry {
+        var reader = try Envelope.open(value, as: .requestEntry)
+        let transaction = try reader.transaction()
+        let number = try reader.integer(UInt8.self)
+        let status: RequestEntry.Status
+        switch number {
+        case 1: status = .preparing
+        case 2: status = .committing
+        case 3: status = .approved
+        case 4: status = .declined(try reader.member(DeclineReason.self, .reason))
+        case 5: status = .madeBy(try reader.transaction())
+        case 6: status = .heuristic
+        default: throw .unknown(field: .status, number: UInt64(number))
+        }
+        let intent = try reader.intent()
+        try reader.finish()
+        guard intent.requestID == request else { throw .misplaced }
+        return RequestEntry(transaction: transaction, intent: intent, status: status)
+    }
+
+    // MARK: reversals
+
+    static func encode(_ task: ReversalTask) -> [UInt8] {
+        let bytes = Envelope.seal(.reversalTask) { $0.task(task) }
+        assert(
+            bytes.withUnsafeBytes { (try? decodeReversal($0, of: task.transaction)) == task },
+            "a reversal reads back otherwise than it was written")
+        return bytes
+    }
+
+    static func decodeReversal(
+        _ value: UnsafeRawBufferPointer, of transaction: TransactionID
+    ) throws(ValueFault) -> ReversalTask {
+        var reader = try Envelope.open(value, as: .reversalTask)
+        let task = try reader.task()
+        try reader.finish()
+        guard task.transaction == transaction else { throw .misplaced }
+        return task
+    }
+}
+
+extension Participant {
+    /// A fixed order: the databases by number, then the network.
+    fileprivate var order: Int {
+        switch self {
+        case .database(let index): Int(index.rawValue)
+        case .clearing: 256
+        }
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func position<Record>(_ durable: Durable<Record>) {
+        integer(durable.lsn.rawValue)
+        integer(durable.writtenAt.microseconds)
+    }
+}
+
+extension ByteReader {
+    /// A record of the state with its position. It was read from an opened log, and a reader sees only what was synced.
+    fileprivate mutating func durable<Record>(
+        _ read: (inout ByteReader) throws(ValueFault) -> Record
+    ) throws(ValueFault) -> Durable<Record> {
+        let lsn = try lsn()
+        let writtenAt = try time()
+        return Durable(attestedByLog: try read(&self), lsn: lsn, writtenAt: writtenAt)
+    }
+
+    fileprivate mutating func decision(
+        _ transaction: TransactionID
+    ) throws(ValueFault) -> ActiveTransaction.Decision {
+        let number = try integer(UInt8.self)
+        switch number {
+        case 1: return .undecided
+        case 2: return .commit(try durable { reader throws(ValueFault) in try reader.commitBody(transaction) })
+        case 3: return .abort(try durable { reader throws(ValueFault) in try reader.abortBody(transaction) })
+        default: throw .unknown(field: .decision, number: UInt64(number))
+        }
+    }
+}

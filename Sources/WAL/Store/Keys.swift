@@ -1,0 +1,50 @@
+import Coordinator
+import Payments
+
+/// The keys of the named databases. Integers are big-endian, so that LMDB's order of bytes is their order.
+enum Keys {
+    static let format = Array("format".utf8)
+    static let log = Array("log".utf8)
+    static let owner = Array("owner".utf8)
+    static let nextLSN = Array("next_lsn".utf8)
+    static let fencePrefix = Array("fence.".utf8)
+
+    /// The prefix and the number in three digits.
+    static func fence(_ database: DatabaseIndex) -> [UInt8] {
+        let digits = String(database.rawValue)
+        return fencePrefix + Array((String(repeating: "0", count: 3 - digits.count) + digits).utf8)
+    }
+
+    /// `nil` for any other key.
+    static func fence(from key: UnsafeRawBufferPointer) -> DatabaseIndex? {
+        guard key.starts(with: fencePrefix), key.count == fencePrefix.count + 3 else { return nil }
+        let digits = String(decoding: key.dropFirst(fencePrefix.count), as: UTF8.self)
+        return UInt8(digits).map(DatabaseIndex.init(rawValue:))
+    }
+
+    static func record(_ lsn: LSN) -> [UInt8] { bigEndian(lsn.rawValue) }
+
+    static func lsn(from key: UnsafeRawBufferPointer) -> LSN? {
+        guard key.count == 8 else { return nil }
+        return LSN(rawValue: UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)))
+    }
+
+    static func transaction(_ id: TransactionID) -> [UInt8] { bigEndian(id.high) + bigEndian(id.low) }
+
+    static func transaction(from key: UnsafeRawBufferPointer) -> TransactionID? {
+        guard key.count == 16 else { return nil }
+        return TransactionID(
+            high: UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)),
+            low: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+
+    static func request(_ id: RequestID) -> [UInt8] { Array(id.text.utf8) }
+
+    static func request(from key: UnsafeRawBufferPointer) -> RequestID? {
+        String(validating: key, as: UTF8.self).flatMap(RequestID.init(_:))
+    }
+
+    private static func bigEndian(_ value: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    }
+}

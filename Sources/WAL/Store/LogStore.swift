@@ -1,0 +1,129 @@
+import Coordinator
+import Payments
+
+/// An environment with its named databases: what the writer and the readers share. It says what a log's content means; when things
+/// are written and by whom is the writer's affair.
+struct LogStore: Sendable {
+    let environment: Environment
+    let meta: Database
+    let records: Database
+    let active: Database
+    let requests: Database
+    let reversals: Database
+    let quarantine: Database
+
+    var databases: [Database] { [meta, records, active, requests, reversals, quarantine] }
+
+    init(_ environment: Environment, in reading: Reading, creating: Bool) throws(LMDBFailure) {
+        self.environment = environment
+        meta = try reading.open("meta", creating: creating)
+        records = try reading.open("records", creating: creating)
+        active = try reading.open("active", creating: creating)
+        requests = try reading.open("requests", creating: creating)
+        reversals = try reading.open("reversals", creating: creating)
+        quarantine = try reading.open("quarantine", creating: creating)
+    }
+
+    /// Bytes of the file that hold something.
+    func bytesInUse(in reading: Reading) throws(LMDBFailure) -> Int {
+        try reading.pagesInUse(databases) * environment.pageBytes
+    }
+}
+
+/// A value that failed its checks, and where it was found.
+struct DamagedPlace: Sendable, Hashable {
+    let database: Database
+    let key: [UInt8]
+    let reason: String
+}
+
+/// What a batch of steps knows and leaves behind.
+struct StepContext {
+    /// One reading of the clock for the whole batch.
+    let now: WallTime
+    var nextLSN: LSN
+    /// Whether there is anything to commit.
+    var hasWritten = false
+    /// Whether `meta` holds `nextLSN` as it is.
+    var hasAdvanced = false
+    var quarantined = 0
+    /// Transactions whose state was set aside in this batch.
+    var quarantinedTransactions: [TransactionID] = []
+
+    init(now: WallTime, nextLSN: LSN) {
+        self.now = now
+        self.nextLSN = nextLSN
+    }
+}
+
+extension LogStore {
+    /// Adds a record at the head.
+    func append(
+        _ record: LogRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) -> LSN {
+        let lsn = context.nextLSN
+        let bytes = RecordCodec.encode(record, lsn: lsn, writtenAt: context.now)
+        try txn.put(records, Keys.record(lsn), bytes, isNewest: true)
+        context.nextLSN = LSN(rawValue: lsn.rawValue + 1)
+        context.hasWritten = true
+        context.hasAdvanced = true
+        return lsn
+    }
+
+    func put(
+        _ state: ActiveTransaction, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) {
+        try txn.put(active, Keys.transaction(state.transaction), StateCodec.encode(state))
+        context.hasWritten = true
+    }
+
+    /// The state of a transaction; `nil` if it is not active. A damaged one is set aside.
+    func loadActive(
+        _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) -> ActiveTransaction? {
+        let key = Keys.transaction(transaction)
+        guard let bytes = try txn.reading.get(active, key) else { return nil }
+        do throws(ValueFault) {
+            return try StateCodec.decodeActive(bytes, of: transaction)
+        } catch {
+            try setAside(active, key, reason: error.description, txn, &context)
+            return nil
+        }
+    }
+
+    /// An open reversal; a damaged one is set aside.
+    func loadReversal(
+        _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) -> ReversalTask? {
+        let key = Keys.transaction(transaction)
+        guard let bytes = try txn.reading.get(reversals, key) else { return nil }
+        do throws(ValueFault) {
+            return try StateCodec.decodeReversal(bytes, of: transaction)
+        } catch {
+            try setAside(reversals, key, reason: error.description, txn, &context)
+            return nil
+        }
+    }
+
+    /// Moves a value as it is to the quarantine, with the reason.
+    func setAside(
+        _ database: Database, _ key: [UInt8], reason: String, _ txn: borrowing WriteTransaction,
+        _ context: inout StepContext
+    ) throws(LMDBFailure) {
+        guard let bytes = try txn.reading.get(database, key) else { return }
+        let value = QuarantinedValue(
+            database: database.name, key: key, bytes: Array(bytes), reason: clip(reason, LogLimits.reasonBytesMax),
+            foundAt: context.now)
+        let last = try txn.reading.lastKey(quarantine)
+        let number = last.flatMap { $0.withUnsafeBytes { Keys.lsn(from: $0)?.rawValue } } ?? 0
+        try txn.put(quarantine, Keys.record(LSN(rawValue: number + 1)), MetaCodec.encode(value))
+        try txn.delete(database, key)
+        context.hasWritten = true
+        context.quarantined += 1
+        if database == active || database == reversals,
+            let transaction = key.withUnsafeBytes({ Keys.transaction(from: $0) })
+        {
+            context.quarantinedTransactions.append(transaction)
+        }
+    }
+}

@@ -1,0 +1,287 @@
+import Coordinator
+import Synchronization
+
+/// What the writer shows to other threads.
+struct WriterView: Sendable {
+    var statistics = LogStatistics()
+    var pressure: LogPressure
+}
+
+/// The one writer: takes batches off the queue, commits each, and hands the completions over after the sync.
+///
+/// `@unchecked Sendable`: everything mutable here is touched by the writer thread alone, from ``run()``, apart from `view`, which
+/// is behind its mutex.
+final class LogWriter: @unchecked Sendable {
+    typealias Delivery = @Sendable (@escaping @Sendable () -> Void) -> Void
+
+    private struct Trim {
+        let endedBefore: WallTime
+        var stepsLeft: Int
+        var dropped = 0
+        let completion: @Sendable (Int) -> Void
+    }
+
+    private let store: LogStore
+    private let directory: String
+    private let configuration: LogConfiguration
+    private let queue: StepQueue
+    private let clock: @Sendable () -> WallTime
+    private let deliver: Delivery
+    private let failure: @Sendable (String) -> Never
+    let view: Mutex<WriterView>
+
+    private var nextLSN: LSN
+    private var quarantinedTransactions: Set<TransactionID>
+    private var trims: [Trim] = []
+    /// Where the next trim goes on. Kept between trims, so that what may not be dropped is not looked at each time.
+    private var trimCursor = LSN(rawValue: 1)
+    private var reserve: DiskReserve
+    private var bytesInUse: Int
+    private var pressureDue: UInt64 = 0
+
+    init(
+        _ owned: OwnedLog, directory: String, configuration: LogConfiguration, queue: StepQueue,
+        clock: @escaping @Sendable () -> WallTime, deliver: @escaping Delivery,
+        failure: @escaping @Sendable (String) -> Never
+    ) {
+        store = owned.store
+        self.directory = directory
+        self.configuration = configuration
+        self.queue = queue
+        self.clock = clock
+        self.deliver = deliver
+        self.failure = failure
+        nextLSN = owned.nextLSN
+        quarantinedTransactions = owned.quarantinedTransactions
+        let environment = owned.store.environment
+        let mapBytes = environment.mapBytes
+        reserve = DiskReserve(
+            descriptor: environment.descriptor, reserveBytes: configuration.reserveBytes, mapBytes: mapBytes)
+        bytesInUse = owned.bytesInUse
+        let blank = LogPressure(
+            usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil,
+            admitsNewTransactions: true)
+        view = Mutex(WriterView(pressure: blank))
+        view.withLock { $0.statistics.quarantined = owned.quarantined }
+        refreshPressure()
+    }
+
+    /// The thread's whole life.
+    func run() {
+        while true {
+            // With a trim to do there is no waiting for steps, only taking those that are due.
+            let batch = queue.take(until: trims.isEmpty ? pressureDue : 0)
+            if batch.isAbandoned {
+                refuseAll(batch.steps)
+            } else if !batch.steps.isEmpty {
+                process(batch.steps)
+            }
+            if batch.isLast { break }
+            if !trims.isEmpty { trimSlice() }
+            if monotonicNanoseconds() >= pressureDue { refreshPressure() }
+        }
+        finishTrims()
+    }
+
+    private func refuseAll(_ steps: [QueuedStep]) {
+        hand(over: steps, steps.map { _ in .failure(.full) })
+    }
+
+    // MARK: batches
+
+    private func process(_ steps: [QueuedStep]) {
+        let now = clock()
+        var outcomes = [StepOutcome](repeating: .noted, count: steps.count)
+        settle(steps, steps.indices, now, &outcomes, takingBegins: hasRoomForBegins)
+        let refusals = outcomes.reduce(into: (all: 0, space: 0)) { count, outcome in
+            guard case .refused(let refusal) = outcome else { return }
+            count.all += 1
+            if refusal == .full { count.space += 1 }
+        }
+        let taken = zip(steps, outcomes).count { step, outcome in
+            if case .step = step.work, case .refused = outcome { return false }
+            if case .step = step.work { return true }
+            return false
+        }
+        view.withLock { view in
+            view.statistics.steps += taken
+            view.statistics.refusals += refusals.all
+            view.statistics.refusalsForSpace += refusals.space
+            view.statistics.lastBatchSteps = steps.count
+            view.statistics.largestBatchSteps = max(view.statistics.largestBatchSteps, steps.count)
+        }
+        if !reserve.cover(usedBytes: store.environment.fileBytesUsed) { pressureDue = 0 }
+        hand(over: steps, outcomes.map { $0.receipt(writtenAt: now) })
+    }
+
+    private var hasRoomForBegins: Bool {
+        Double(bytesInUse) < configuration.beginMapShare * Double(store.environment.mapBytes)
+    }
+
+    /// Takes a stretch of the batch in one commit; where there is no room for all of it, without its BEGINs, then in halves, so that
+    /// decisions, ends and reversals get what room there is.
+    private func settle(
+        _ steps: [QueuedStep], _ range: Range<Int>, _ now: WallTime, _ outcomes: inout [StepOutcome],
+        takingBegins: Bool
+    ) {
+        if attempt(steps, range, now, &outcomes, takingBegins: takingBegins) { return }
+        view.withLock { $0.statistics.fullBatches += 1 }
+        if takingBegins, steps[range].contains(where: \.isBegin) {
+            return settle(steps, range, now, &outcomes, takingBegins: false)
+        }
+        guard range.count > 1 else {
+            outcomes[range.lowerBound] = .refused(.full)
+            return
+        }
+        let middle = range.lowerBound + range.count / 2
+        settle(steps, range.lowerBound..<middle, now, &outcomes, takingBegins: takingBegins)
+        settle(steps, middle..<range.upperBound, now, &outcomes, takingBegins: takingBegins)
+    }
+
+    /// - Returns: false if there was no room; then nothing was written.
+    private func attempt(
+        _ steps: [QueuedStep], _ range: Range<Int>, _ now: WallTime, _ outcomes: inout [StepOutcome],
+        takingBegins: Bool
+    ) -> Bool {
+        inTransaction(now) { txn, context throws(LMDBFailure) in
+            for index in range {
+                let step = steps[index]
+                if step.isBegin, !takingBegins {
+                    outcomes[index] = .refused(.full)
+                    continue
+                }
+                switch step.work {
+                case .step(let write, _): outcomes[index] = try store.take(write, txn, &context)
+                case .setAside(let places):
+                    for place in places { try setAsideIfStillDamaged(place, txn, &context) }
+                case .flush, .trim: break
+                }
+            }
+        }
+    }
+
+    /// Runs `body` in a write transaction and commits it if it wrote anything. Only a lack of room is an outcome; any other failure
+    /// ends the process, because what is on the disk is then unknown and only a fresh open can tell.
+    private func inTransaction(
+        _ now: WallTime,
+        _ body: (borrowing WriteTransaction, inout StepContext) throws(LMDBFailure) -> Void
+    ) -> Bool {
+        var context = StepContext(now: now, nextLSN: nextLSN)
+        do throws(LMDBFailure) {
+            let txn = try WriteTransaction(store.environment)
+            try body(txn, &context)
+            guard context.hasWritten else { return true }
+            if context.hasAdvanced {
+                try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(context.nextLSN))
+            }
+            bytesInUse = try store.bytesInUse(in: txn.reading)
+            let start = monotonicNanoseconds()
+            try txn.commit()
+            committed(context, nanoseconds: monotonicNanoseconds() - start)
+            return true
+        } catch {
+            if error.isFull { return false }
+            failure(
+                "the log in \(directory) could not be written: \(error). What is on the disk is unknown, so this process "
+                    + "ends; start it again to read what is there, after a look at the disk and the kernel's messages.")
+        }
+    }
+
+    private func committed(_ context: StepContext, nanoseconds: UInt64) {
+        nextLSN = context.nextLSN
+        quarantinedTransactions.formUnion(context.quarantinedTransactions)
+        view.withLock { view in
+            view.statistics.commits += 1
+            view.statistics.quarantined += context.quarantined
+            view.statistics.commitNanosecondsTotal += nanoseconds
+            view.statistics.commitNanosecondsMax = max(view.statistics.commitNanosecondsMax, nanoseconds)
+        }
+    }
+
+    /// A reader's finding may be outdated: the value may have been written anew since.
+    private func setAsideIfStillDamaged(
+        _ place: DamagedPlace, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) {
+        let transaction = place.key.withUnsafeBytes { Keys.transaction(from: $0) }
+        if let transaction, place.database == store.active {
+            _ = try store.loadActive(transaction, txn, &context)
+        } else if let transaction, place.database == store.reversals {
+            _ = try store.loadReversal(transaction, txn, &context)
+        } else if place.database != store.requests {
+            try store.setAside(place.database, place.key, reason: place.reason, txn, &context)
+        }
+    }
+
+    /// All completions of a batch in one closure, in the order of the steps.
+    private func hand(over steps: [QueuedStep], _ results: [Result<LogReceipt, LogRefusal>]) {
+        var calls: [@Sendable () -> Void] = []
+        calls.reserveCapacity(steps.count)
+        for (step, result) in zip(steps, results) {
+            switch step.work {
+            case .step(_, let completion): calls.append { completion(result) }
+            case .flush(let completion): calls.append(completion)
+            case .trim(let cutoff, let stepsMax, let completion):
+                trims.append(Trim(endedBefore: cutoff, stepsLeft: stepsMax, completion: completion))
+            case .setAside: break
+            }
+        }
+        guard !calls.isEmpty else { return }
+        let handed = calls
+        deliver { for call in handed { call() } }
+    }
+
+    // MARK: trimming
+
+    private func trimSlice() {
+        var trim = trims.removeFirst()
+        var slice = TrimSlice()
+        let examineMax = min(trim.stepsLeft, LogLimits.trimSliceRecordsMax)
+        let hadRoom =
+            examineMax > 0
+            && inTransaction(clock()) { txn, context throws(LMDBFailure) in
+                slice = try store.trim(
+                    from: trimCursor, olderThan: trim.endedBefore, examineMax: examineMax,
+                    keeping: quarantinedTransactions, txn, &context)
+            }
+        if hadRoom {
+            trim.dropped += slice.dropped
+            trim.stepsLeft -= slice.examined
+            trimCursor = slice.resume ?? LSN(rawValue: 1)
+            view.withLock { $0.statistics.trimmedRecords += slice.dropped }
+        }
+        if hadRoom, slice.resume != nil, trim.stepsLeft > 0 {
+            trims.insert(trim, at: 0)
+        } else {
+            finish(trim)
+        }
+    }
+
+    private func finishTrims() {
+        for trim in trims { finish(trim) }
+        trims = []
+    }
+
+    private func finish(_ trim: Trim) {
+        let (completion, dropped) = (trim.completion, trim.dropped)
+        deliver { completion(dropped) }
+    }
+
+    // MARK: pressure
+
+    private func refreshPressure() {
+        let environment = store.environment
+        let slowest = environment.slowestReader()
+        let isLagging = (slowest?.commitsBehind ?? 0) > LogLimits.readerLagCommitsMax
+        // Pages that a lagging reader still sees are free in name only.
+        let used = isLagging ? environment.fileBytesUsed : min(bytesInUse, environment.fileBytesUsed)
+        var pressure = LogPressure(
+            usedBytes: used, mapBytes: environment.mapBytes, freeBytes: FileSystem.freeBytes(below: directory),
+            reserveIntact: reserve.cover(usedBytes: environment.fileBytesUsed), slowestReader: slowest,
+            admitsNewTransactions: true)
+        pressure.admitsNewTransactions =
+            pressure.reserveIntact && pressure.mapShare < configuration.admissionMapShare
+            && (pressure.freeBytes ?? Int.max) >= configuration.freeBytesMin
+        view.withLock { $0.pressure = pressure }
+        pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import Assembly
+import Foundation
+
+/// `recover`: what is in doubt after a crash, why, and what is done about it.
+@main
+struct RecoverProgram: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recover",
+        abstract: "Resolves what a crash left in doubt.",
+        discussion: """
+            Without a subcommand it carries the plan out that --dry-run prints. Exit codes: 0 nothing is in doubt, 3 something is \
+            left or, in a dry run, would be done, 1 failure, 5 a server is using the log, 64 usage, 78 configuration.
+            """,
+        version: "holdfast 0.1.0",
+        subcommands: [PlanCommand.self, ListCommand.self, ShowCommand.self],
+        defaultSubcommand: PlanCommand.self)
+
+    static func main() async {
+        // A reader that went away (`recover list | head`) is no failure.
+        signal(SIGPIPE, SIG_DFL)
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let refusal as StartRefusal {
+            fail(refusal.message, refusal.exitCode)
+        } catch let error as SettingError {
+            fail("\(error)", error.variable.hasPrefix("--") ? ProgramExit.usage : ProgramExit.configuration)
+        } catch let code as ExitCode {
+            ProcessEnd.exit(code.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+
+    private static func fail(_ message: String, _ code: Int32) -> Never {
+        FileHandle.standardError.write(Data("recover: \(message)\n".utf8))
+        ProcessEnd.exit(code)
+    }
+}
+
+/// Where the log and the participants are: the same variables as the server's.
+struct Location: ParsableArguments {
+    @Option(help: "Directory of the log (STATE_DIR, default ./state).")
+    var stateDir: String?
+
+    @Option(help: "The databases, as for the server (DB_URI).")
+    var dbUri: String?
+
+    @Option(help: "Base URL of the clearing network (CLEARING_URL).")
+    var clearingUrl: String?
+
+    @Option(help: "JSON file with the server's variables (CONFIG_FILE).")
+    var configFile: String?
+
+    var source: SettingSource {
+        get throws {
+            let given = [
+                ("--state-dir", stateDir), ("--db-uri", dbUri), ("--clearing-url", clearingUrl),
+                ("--config-file", configFile),
+            ]
+            return try SettingSource(
+                arguments: given.flatMap { name, value in value.map { [name, $0] } ?? [] },
+                environment: ProcessInfo.processInfo.environment)
+        }
+    }
+
+    /// The state directory alone, for commands that only read the log.
+    var stateDirectory: String {
+        get throws { try NodeSettings.stateDirectory(source) }
+    }
+}
+
+/// `exit(3)` under a name that a command's own `exit(withError:)` does not hide.
+enum ProcessEnd {
+    static func exit(_ code: Int32) -> Never {
+        fflush(nil)
+        Foundation.exit(code)
+    }
+}

@@ -1,0 +1,164 @@
+import Testing
+
+extension Integration {
+    /// The server dies at each point of the protocol; what it left is found as expected, and brought to its end.
+    @Suite struct CrashPointTests {
+        @Test("Goal: every point at which the server can be made to fail is tested here")
+        func everyPointIsTested() throws {
+            let result = try Tool.run(ServerProcess.program, ["--list-faults"])
+            #expect(result.status == .code(0))
+            let listed = result.output.split(separator: "\n").compactMap {
+                $0.split(whereSeparator: \.isWhitespace).first
+            }
+            #expect(Set(listed.map(String.init)) == Set(CrashPoint.allCases.map(\.rawValue)))
+        }
+
+        @Test(
+            "Goal: a start resolves what the crash left, and a retry gets the true answer",
+            arguments: CrashPoint.allCases, [1, 2])
+        func startResolves(point: CrashPoint, databases: Int) throws {
+            try World.run(databases: databases) { world in
+                let payment = try crash(at: point, in: world)
+                try world.simulator.set(.none)
+                let took = try world.launch().waitUntilReady()
+                #expect(took <= Limits.assertedStart)
+                try expectTrueAnswer(to: payment, at: point, in: world)
+                try world.finish()
+            }
+        }
+
+        @Test(
+            "Goal: recover does what its dry run shows, once; the dry run changes nothing",
+            arguments: CrashPoint.allCases, [1, 2])
+        func recoverResolves(point: CrashPoint, databases: Int) throws {
+            try World.run(databases: databases) { world in
+                let payment = try crash(at: point, in: world)
+                try world.simulator.set(.none)
+                let recover = try world.recover()
+                let transaction = try world.simulator.book().first?.transactionID
+
+                let before = try held(world)
+                let dryRun = try recover.plan()
+                #expect(dryRun.status == RecoverTool.somethingLeft, "\(dryRun.plan)")
+                if let transaction { #expect(dryRun.plan.contains(transaction)) }
+                #expect(try held(world) == before, "a dry run changes nothing at the participants")
+                let second = try recover.plan()
+                #expect(
+                    second.status == dryRun.status && second.plan == dryRun.plan, "a dry run changes nothing in the log"
+                )
+
+                let result = try recover.run()
+                #expect(result.status == RecoverTool.nothingLeft, "\(result)")
+                let after = try held(world)
+                #expect(after.prepared == [] && !after.book.contains { $0.state == .held })
+                let isMade = try world.rows().contains { $0.requestID == payment.requestID }
+                #expect(isMade == point.isMade)
+
+                let again = try recover.run()
+                #expect(again.status == RecoverTool.nothingLeft, "\(again)")
+                #expect(try held(world) == after, "the second time there is nothing to do")
+                let plan = try recover.plan()
+                #expect(plan.status == RecoverTool.nothingLeft, "\(plan.plan)")
+                if let transaction { #expect(!plan.plan.contains(transaction), "\(plan.plan)") }
+
+                try world.start()
+                try expectTrueAnswer(to: payment, at: point, in: world)
+                try world.finish()
+            }
+        }
+
+        @Test(
+            "Goal: starts that are killed while they recover change nothing about the end",
+            arguments: [CrashPoint.prepared, .decisionDurable])
+        func crashDuringRecovery(point: CrashPoint) throws {
+            try World.run { world in
+                let payment = try crash(at: point, in: world)
+                try world.simulator.set(Faults(latencyMilliseconds: 50))
+                // From before the log is open until after the port is.
+                for delay in stride(from: 0, through: 320, by: 40) {
+                    let dying = try world.launch()
+                    Wait.sleep(.milliseconds(delay))
+                    dying.crash()
+                }
+                try world.start()
+                try expectTrueAnswer(to: payment, at: point, in: world)
+                try world.finish()
+            }
+        }
+
+        @Test(
+            "Goal: recover list and show tell of what is in doubt; wrong usage and a log in use have codes of their own"
+        )
+        func recoverTells() throws {
+            try World.run { world in
+                _ = try crash(at: .prepared, in: world)
+                let recover = try world.recover()
+                let transaction = try #require(try world.simulator.book().first?.transactionID)
+                let before = try held(world)
+                for arguments in [["list"], ["show", transaction]] {
+                    let result = try Tool.run(
+                        Settings.programDirectory + "/recover", arguments + ["--state-dir", recover.stateDirectory],
+                        environment: recover.environment)
+                    #expect(result.status == .code(0) || result.status == RecoverTool.somethingLeft, "\(result)")
+                    #expect(result.output.contains(transaction), "\(arguments): \(result)")
+                }
+                #expect(try recover.run("--no-such-flag").status == RecoverTool.usage)
+                #expect(try held(world) == before)
+
+                // Beside a live server, recover may at most ask it to act: what it says must not harm.
+                try world.start()
+                let beside = try recover.run()
+                #expect(beside.status == RecoverTool.logInUse || beside.status == RecoverTool.nothingLeft, "\(beside)")
+                #expect(try world.pay(Payment(requestID: "beside")).status == .approved)
+                try world.finish()
+            }
+        }
+
+        /// What the participants hold of the payment.
+        private struct Held: Equatable {
+            let prepared: [String]
+            let rows: [PaymentRow]
+            let entries: [MerchantRow]
+            let book: Set<BookEntry>
+        }
+
+        private func held(_ world: World) throws -> Held {
+            let evidence = try world.evidence()
+            return Held(
+                prepared: evidence.prepared, rows: evidence.rows, entries: evidence.entries, book: Set(evidence.book))
+        }
+
+        /// Starts a server that dies at `point`, pays into its death, and checks what it left.
+        private func crash(at point: CrashPoint, in world: World) throws -> Payment {
+            let isSharded = world.databases.count > 1
+            let payment = isSharded ? try ShardScout.paymentWithTwoBranches() : Payment(requestID: "crash")
+            try world.start(fault: point.fault)
+            try world.simulator.set(point.faults)
+            let answer = try world.payIntoTheCrash(payment)
+            // An answer that came before must be true; the checker compares it with the end.
+            if let answer { #expect(point.isMade ? answer.status != .declined : answer.status != .approved) }
+            try world.waitUntilBackendsAreGone()
+            let surprises = point.surprises(in: try world.evidence(), branches: isSharded ? 2 : 1)
+            #expect(surprises == [], "right after \(point.rawValue)")
+            return payment
+        }
+
+        private func expectTrueAnswer(
+            to payment: Payment, at point: CrashPoint, in world: World,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            var answer = try world.pay(payment)
+            try Wait.until(
+                "\(point.rawValue): the retry has a final answer", within: Limits.pending, every: .milliseconds(100)
+            ) {
+                if answer.status == .pending { answer = try world.pay(payment) }
+                return answer.status != .pending
+            }
+            if point.isMade {
+                #expect(answer.status == .approved && answer.isIdempotent, "\(answer)", sourceLocation: sourceLocation)
+            } else {
+                #expect(answer.isFinalRefusal && answer.isIdempotent, "\(answer)", sourceLocation: sourceLocation)
+            }
+        }
+    }
+}

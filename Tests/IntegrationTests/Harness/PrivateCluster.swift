@@ -1,0 +1,184 @@
+import Foundation
+import Synchronization
+
+/// A PostgreSQL cluster of our own on a port of loopback.
+///
+/// One serves the whole run; a test that needs other settings, or that stops its cluster, makes its own.
+final class PrivateCluster: Sendable {
+    /// Owns the databases and is what the servers connect as: not a superuser, as in production.
+    static let serverRole = "payments"
+    private static let superuser = "postgres"
+    private static let shared = Mutex<PrivateCluster?>(nil)
+
+    let port: UInt16
+    let directory: String
+    private let dataDirectory: String
+    private let preparedTransactionsMax: Int
+    private let databases = Atomic<Int>(0)
+    private let tools: Tools
+
+    /// The cluster of the run, made when it is first asked for.
+    static func forRun() throws -> PrivateCluster {
+        try shared.withLock { shared in
+            if let shared { return shared }
+            let made = try PrivateCluster(name: "postgres", preparedTransactionsMax: 200)
+            shared = made
+            return made
+        }
+    }
+
+    init(name: String, preparedTransactionsMax: Int) throws {
+        tools = try Tools()
+        port = try Loopback.freePort()
+        self.preparedTransactionsMax = preparedTransactionsMax
+        directory = try RunDirectory.shared().make(name)
+        dataDirectory = directory + "/data"
+        try tools.giveAway(directory)
+        try tools.run(
+            "initdb",
+            [
+                "--pgdata", dataDirectory, "--auth", "trust", "--username", Self.superuser, "--encoding", "UTF8",
+                "--locale", "C", "--no-sync",
+            ], within: Limits.clusterStart)
+        try Reaper.shared().adoptCluster(dataDirectory)
+        try start()
+        try query("CREATE ROLE \(Self.serverRole) LOGIN")
+    }
+
+    /// fsync is off: the tests end processes, never the machine, and what a process has written outlives it in the kernel's
+    /// cache. The log of the server under test is synced nevertheless.
+    func start() throws {
+        let settings = [
+            "port=\(port)", "listen_addresses=127.0.0.1", "unix_socket_directories=\(directory)",
+            "max_prepared_transactions=\(preparedTransactionsMax)", "max_connections=300", "shared_buffers=128MB",
+            "fsync=off", "full_page_writes=off", "log_min_messages=warning", "log_line_prefix='%m [%p] %a '",
+        ]
+        let options = settings.map { "-c \($0)" }.joined(separator: " ")
+        try tools.run(
+            "pg_ctl", ["start", "--wait", "--pgdata", dataDirectory, "--log", logFile, "--options", options],
+            within: Limits.clusterStart)
+    }
+
+    enum StopMode: String {
+        case fast, immediate
+    }
+
+    func stop(_ mode: StopMode) throws {
+        try tools.run("pg_ctl", ["stop", "--wait", "--pgdata", dataDirectory, "--mode", mode.rawValue])
+    }
+
+    /// What the cluster itself says.
+    var logFile: String { directory + "/postgresql.log" }
+
+    /// Where rows are on the disk, and where they were written ahead.
+    var storage: [String] { [dataDirectory + "/base", dataDirectory + "/pg_wal", logFile] }
+
+    func makeDatabase() throws -> Database {
+        let name = "it_\(databases.add(1, ordering: .relaxed).newValue)"
+        try query("CREATE DATABASE \(name) OWNER \(Self.serverRole)")
+        return Database(name: name, cluster: self)
+    }
+
+    /// Runs one statement (or several that return nothing) as the superuser.
+    @discardableResult
+    func query(_ sql: String, database: String = "postgres") throws -> [[String]] {
+        // Field and record separators that are in no value, so that nothing has to be unquoted.
+        let (field, record) = ("\u{1F}", "\u{1E}")
+        let output = try Tool.check(
+            tools.path("psql"),
+            [
+                "-X", "-q", "-A", "-t", "-F", field, "-R", record, "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p",
+                "\(port)",
+                "-U", Self.superuser, "-d", database, "-f", "-",
+            ], environment: ["PGCONNECT_TIMEOUT": "10", "PGOPTIONS": "-c statement_timeout=30s"], input: sql)
+        let text = output.hasSuffix("\n") ? String(output.dropLast()) : output
+        guard !text.isEmpty else { return [] }
+        return text.components(separatedBy: record).map { $0.components(separatedBy: field) }
+    }
+
+    /// Everything that is in a database, as text.
+    func dump(_ database: String) throws -> String {
+        try Tool.check(
+            tools.path("pg_dump"), ["-h", "127.0.0.1", "-p", "\(port)", "-U", Self.superuser, database])
+    }
+
+    /// The programs of PostgreSQL, and who runs those that refuse root.
+    private struct Tools: Sendable {
+        private let directories: [String]
+        /// The user that the cluster runs as if we are root; `nil`: ourselves.
+        private let user: String?
+
+        init() throws {
+            let versions = try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")
+            directories = (versions ?? []).sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map {
+                "/usr/lib/postgresql/\($0)/bin"
+            }
+            user = geteuid() == 0 ? (getpwnam("postgres") == nil ? "nobody" : "postgres") : nil
+        }
+
+        func path(_ name: String) throws -> String { try Tool.locate(name, alsoIn: directories) }
+
+        func giveAway(_ directory: String) throws {
+            guard let user, let entry = getpwnam(user) else { return }
+            guard chown(directory, entry.pointee.pw_uid, entry.pointee.pw_gid) == 0 else {
+                throw HarnessError("chown \(directory): \(String(cString: strerror(errno)))")
+            }
+        }
+
+        func run(_ name: String, _ arguments: [String], within limit: Duration = Limits.tool) throws {
+            let environment = ["PATH": "/usr/bin:/bin", "LC_ALL": "C"]
+            if let user {
+                try Tool.check(
+                    Tool.locate("runuser"), ["-u", user, "--", path(name)] + arguments, environment: environment,
+                    within: limit)
+            } else {
+                try Tool.check(path(name), arguments, environment: environment, within: limit)
+            }
+        }
+    }
+}
+
+/// A database of a test.
+struct Database: Sendable {
+    let name: String
+    let cluster: PrivateCluster
+
+    /// What the server gets as `DB_URI`. Another port is that of a proxy in between.
+    func uri(port: UInt16? = nil) -> String {
+        "postgresql://\(PrivateCluster.serverRole)@127.0.0.1:\(port ?? cluster.port)/\(name)"
+    }
+
+    @discardableResult
+    func query(_ sql: String) throws -> [[String]] { try cluster.query(sql, database: name) }
+
+    func has(table: String) throws -> Bool {
+        try query("SELECT to_regclass('public.\(table)') IS NOT NULL") == [["t"]]
+    }
+
+    /// The names of the prepared transactions in this database that look like ours.
+    func preparedBranches() throws -> [String] {
+        try cluster.query(
+            """
+            SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'visa\\_%' AND database = '\(name)' ORDER BY gid
+            """
+        ).map { $0[0] }
+    }
+
+    /// Connections of servers.
+    func serverConnections() throws -> Int {
+        let rows = try cluster.query(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = '\(name)' AND usename = '\(PrivateCluster.serverRole)'
+            """)
+        return rows.first.flatMap { Int($0[0]) } ?? 0
+    }
+
+    /// Removes it with whatever is still prepared in it, so that a test which failed does not take the slots of the next.
+    func drop() throws {
+        for gid in try cluster.query("SELECT gid FROM pg_prepared_xacts WHERE database = '\(name)'").map({ $0[0] }) {
+            try query("ROLLBACK PREPARED '\(gid.replacingOccurrences(of: "'", with: "''"))'")
+        }
+        try cluster.query("DROP DATABASE \(name) WITH (FORCE)")
+    }
+}

@@ -1,0 +1,38 @@
+import Synchronization
+
+/// Finds payments whose row and whose merchant's entry live in different databases, so that they have two branches.
+///
+/// Where they live is a function of the request_id and of the merchant alone (several servers must agree on it): what is
+/// true of one deployment with two databases is true of the next.
+enum ShardScout {
+    private static let known = Mutex<[(requestID: String, merchant: String)]?>(nil)
+
+    /// A payment with two branches in a deployment with two databases. Each has another card, the request_ids repeat.
+    static func paymentWithTwoBranches() throws -> Payment {
+        let found = try known.withLock { known in
+            let found = try known ?? scout()
+            known = found
+            return found
+        }
+        guard let first = found.first else {
+            throw HarnessError("no payment's rows live apart: the databases are not chosen as agreed")
+        }
+        return Payment(requestID: first.requestID, merchant: first.merchant)
+    }
+
+    private static func scout() throws -> [(requestID: String, merchant: String)] {
+        var found: [(requestID: String, merchant: String)] = []
+        try World.run(databases: 2) { world in
+            let client = try world.start().client()
+            for number in 0..<12 {
+                try world.pay(Payment(requestID: "scout-\(number)", merchant: "SCOUT \(number)"), over: client)
+            }
+            let evidence = try world.evidence()
+            for row in evidence.rows {
+                let entry = evidence.entries.first { $0.transactionID == row.transactionID }
+                if let entry, entry.database != row.database { found.append((row.requestID, row.merchant)) }
+            }
+        }
+        return found
+    }
+}

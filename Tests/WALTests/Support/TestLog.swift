@@ -1,0 +1,146 @@
+import Coordinator
+import Foundation
+import Payments
+import Synchronization
+
+@testable import WAL
+
+/// A directory of the test's own, removed with it.
+final class TestDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "holdfast-wal-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// A clock that moves when the test says so.
+final class ManualClock: Sendable {
+    private let value = Mutex(Sample.startedAt.microseconds)
+    var now: WallTime { WallTime(microseconds: value.withLock { $0 }) }
+    func advance(seconds: Int64) { value.withLock { $0 += seconds * 1_000_000 } }
+}
+
+/// Holds the writer's thread back while it is shut, so that a test decides what comes together in a batch.
+final class Gate: Sendable {
+    /// Who shut it; a refused call is answered on its caller's thread, and that one must come to open it again.
+    private let shutBy = Mutex<pthread_t?>(nil)
+    private let arrived = Mutex(0)
+
+    func shut() { shutBy.withLock { $0 = pthread_self() } }
+    func open() { shutBy.withLock { $0 = nil } }
+    /// How often somebody else came to the gate.
+    var arrivals: Int { arrived.withLock { $0 } }
+
+    func pass() {
+        let here = pthread_self()
+        guard shutBy.withLock({ $0 != here }) else { return }
+        arrived.withLock { $0 += 1 }
+        while shutBy.withLock({ $0 != nil }) { usleep(200) }
+    }
+}
+
+/// A log in a directory of its own, with a clock and a gate for the test.
+final class TestLog: Sendable {
+    typealias Answer = Result<LogReceipt, LogRefusal>
+
+    /// Small files, and no demands on the disk of the machine that runs the tests.
+    static let small = LogConfiguration(mapBytes: 64 << 20, reserveBytes: 0, freeBytesMin: 0)
+
+    let directory: TestDirectory
+    let clock: ManualClock
+    let gate = Gate()
+    let log: LMDBLog
+
+    init(
+        in directory: TestDirectory? = nil, configuration: LogConfiguration = small, clock: ManualClock = ManualClock(),
+        incarnation: UInt64 = 0xABCD
+    ) throws {
+        let directory = try directory ?? TestDirectory()
+        self.directory = directory
+        self.clock = clock
+        let gate = gate
+        log = try LMDBLog.open(
+            in: try StateDirectory.acquire(path: directory.path, allowUnsafeFileSystem: true),
+            configuration: configuration, incarnation: Incarnation(rawValue: incarnation), newLogID: Sample.log,
+            clock: { clock.now },
+            deliver: { completions in
+                gate.pass()
+                completions()
+            },
+            failure: { message in fatalError(message) })
+    }
+
+    func take(_ write: LogWrite, _ urgency: LogUrgency = .forced) async -> Answer {
+        await withCheckedContinuation { continuation in
+            log.append(write, urgency: urgency) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Takes steps that must all be taken.
+    func takeAll(_ writes: LogWrite...) async throws {
+        for write in writes { _ = try await take(write).get() }
+    }
+
+    /// Gives all of `writes` to one batch.
+    func takeTogether(_ writes: [LogWrite], urgency: LogUrgency = .forced) async -> [Answer] {
+        let answers = Mutex<[Int: Answer]>([:])
+        gate.shut()
+        // The writer stops at the gate with this batch of nothing, and gathers the rest meanwhile.
+        let arrived = gate.arrivals
+        log.flush {}
+        while gate.arrivals == arrived { usleep(200) }
+        await withCheckedContinuation { continuation in
+            for (index, write) in writes.enumerated() {
+                log.append(write, urgency: urgency) { answer in
+                    let count = answers.withLock { answers in
+                        answers[index] = answer
+                        return answers.count
+                    }
+                    if count == writes.count { continuation.resume() }
+                }
+            }
+            gate.open()
+        }
+        let collected = answers.withLock { $0 }
+        return writes.indices.compactMap { collected[$0] }
+    }
+
+    func flush() async { await withCheckedContinuation { continuation in log.flush { continuation.resume() } } }
+
+    func trim(endedBefore: WallTime, stepsMax: Int = 1_000_000) async -> Int {
+        await withCheckedContinuation { continuation in
+            log.trim(endedBefore: endedBefore, stepsMax: stepsMax) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Changes the stored bytes behind the log's back.
+    func rewrite(_ name: KeyPath<LogStore, Database>, _ key: [UInt8], _ change: ([UInt8]) -> [UInt8]) throws {
+        guard let store = log.access.withLock({ $0?.store }) else { return }
+        let txn = try WriteTransaction(store.environment)
+        guard let bytes = try txn.reading.get(store[keyPath: name], key).map(Array.init) else {
+            throw LogError(.missing, "there is nothing under the key to rewrite")
+        }
+        try txn.put(store[keyPath: name], key, change(bytes))
+        try txn.commit()
+    }
+
+    /// Flips a bit of the stored value.
+    func damage(_ name: KeyPath<LogStore, Database>, _ key: [UInt8]) throws {
+        try rewrite(name, key) { bytes in
+            var bytes = bytes
+            bytes[bytes.count - 1] ^= 0x10
+            return bytes
+        }
+    }
+}
+
+extension Result where Success == LogReceipt, Failure == LogRefusal {
+    var refusal: LogRefusal? {
+        if case .failure(let refusal) = self { refusal } else { nil }
+    }
+    var isTaken: Bool { refusal == nil }
+}
