@@ -45,6 +45,7 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/Participants/Clearing", swiftSettings: strict),
         .target(
@@ -97,6 +98,8 @@ let package = Package(
             dependencies: [
                 "Payments", "HTTPService",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -120,7 +123,15 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Tests/ParticipantsTests/Clearing", swiftSettings: strict),
-        .testTarget(name: "ClearingSimulatorTests", dependencies: ["ClearingSimulator"], swiftSettings: strict),
+        .testTarget(
+            name: "ClearingSimulatorTests",
+            dependencies: [
+                "ClearingSimulator", "HTTPService",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "RuntimeTests",
             dependencies: [

@@ -55,7 +55,7 @@ final class BookJournal {
             let journal = try BookJournal(path: path, lockDescriptor: lock, isSynchronous: isSynchronous)
             return (journal, opening)
         } catch {
-            close(lock)
+            release(lock)
             throw error
         }
     }
@@ -78,7 +78,14 @@ final class BookJournal {
 
     deinit {
         close(descriptor)
-        close(lockDescriptor)
+        Self.release(lockDescriptor)
+    }
+
+    /// Unlocks before it closes: a child process that is being started may hold a copy of the descriptor for a moment, and
+    /// the lock lasts as long as any copy unless it is given back.
+    private static func release(_ lock: Int32) {
+        flock(lock, LOCK_UN)
+        close(lock)
     }
 
     /// Writes the entry down. When it throws, the file is as it was before, or the error is fatal.

@@ -1,12 +1,16 @@
 /// A value of a JSON text (RFC 8259). Its descriptions tell its kind and never its content: requests hold card numbers.
 public enum JSONValue: Sendable, Equatable {
+    /// The literal `null`.
     case null
+    /// The literals `true` and `false`.
     case bool(Bool)
     /// The token as it was written, such as `10.50`; it has never been a floating-point number.
     case number(String)
     /// Unescaped.
     case string(String)
+    /// In the order of the text.
     case array([JSONValue])
+    /// Its members, no key twice.
     case object(JSONObject)
 
     /// What the value is, in words for a message: `a string`.
@@ -47,6 +51,7 @@ public struct JSONObject: Sendable, Equatable {
     public struct Member: Sendable, Equatable {
         /// Unescaped.
         public let key: String
+        /// What the key stands for.
         public let value: JSONValue
 
         public static func == (left: Self, right: Self) -> Bool {
@@ -94,20 +99,33 @@ extension JSONObject.Member: CustomStringConvertible, CustomDebugStringConvertib
 public struct JSONFault: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong.
     public enum Problem: Sendable, Hashable {
+        /// The text begins with something else than an object.
         case notAnObject
+        /// The text ends within a value.
         case unexpectedEnd
+        /// The grammar allows no such character there.
         case unexpectedCharacter
+        /// More than blanks follows the object.
         case trailingText
+        /// More levels than allowed.
         case tooDeep
+        /// An object has a key a second time.
         case duplicateKey
+        /// A character below U+0020 that is not escaped.
         case controlCharacterInString
+        /// A backslash before something unknown, or fewer than four hexadecimal digits after `\u`.
         case invalidEscape
+        /// An escaped surrogate without its other half.
         case loneSurrogate
+        /// Bytes of a string that are not UTF-8: overlong, cut short, a surrogate, or above U+10FFFF.
         case invalidUTF8
+        /// A leading zero, or digits missing after a minus, a point or an exponent.
         case invalidNumber
+        /// A double would be infinite, or zero where the number is not.
         case numberOutOfRange
     }
 
+    /// What is wrong.
     public let problem: Problem
     /// Where reading stopped, bytes from the start of the text.
     public let offset: Int

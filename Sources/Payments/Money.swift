@@ -25,9 +25,12 @@ public struct Currency: Sendable, Hashable, CustomStringConvertible {
 
 /// An exact amount in a currency's minor unit (cents for USD).
 public struct Money: Sendable, Hashable, CustomStringConvertible {
+    /// Of the currency: cents for USD, yen for JPY. Payments are above zero; sums may be anything.
     public let minorUnits: Int64
+    /// What the minor units are of.
     public let currency: Currency
 
+    /// Takes an amount as it is; ``parse(_:currency:limitMinorUnits:)`` is the way in for what clients write.
     public init(minorUnits: Int64, currency: Currency) {
         self.minorUnits = minorUnits
         self.currency = currency

@@ -27,6 +27,7 @@ extension PAN: CustomStringConvertible, CustomDebugStringConvertible, CustomRefl
 
 /// A card number of which only the first six and the last four digits are left.
 public struct MaskedPAN: Sendable, Hashable, CustomStringConvertible {
+    /// As many characters as the card number has digits.
     public let text: String
 
     init(maskingDigits digits: [UInt8]) {

@@ -1,8 +1,12 @@
 /// What a payment operation does. The raw values are on disk and never reused.
 public enum OperationKind: UInt8, Sendable, CaseIterable {
+    /// Holds an amount on a card.
     case authorization = 1
+    /// Takes what an authorization holds, or a part of it.
     case capture = 2
+    /// Gives back what was captured, or a part of it.
     case refund = 3
+    /// Voids an authorization.
     case reversal = 4
 
     /// The name on the wire and in the column `tx_type`.
@@ -26,8 +30,10 @@ public enum OperationKind: UInt8, Sendable, CaseIterable {
 
 /// The client's idempotency key: 1 to 64 visible ASCII characters (0x21 to 0x7E).
 public struct RequestID: Sendable, Hashable, CustomStringConvertible {
+    /// The characters, as the client sent them.
     public let text: String
 
+    /// `nil` if the length or a character is wrong.
     public init?(_ text: String) {
         let bytes = text.utf8
         guard PaymentLimits.requestIDCharacters.contains(bytes.count), bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
@@ -40,8 +46,10 @@ public struct RequestID: Sendable, Hashable, CustomStringConvertible {
 
 /// Names a merchant: 1 to 64 printable ASCII characters (0x20 to 0x7E).
 public struct MerchantID: Sendable, Hashable, CustomStringConvertible {
+    /// The characters, as the client sent them.
     public let text: String
 
+    /// `nil` if the length or a character is wrong.
     public init?(_ text: String) {
         let bytes = text.utf8
         guard PaymentLimits.merchantCharacters.contains(bytes.count), bytes.allSatisfy({ $0 >= 0x20 && $0 < 0x7F })
@@ -68,6 +76,7 @@ public struct KeyedDigest: Sendable, Hashable {
     /// 32 bytes.
     public let bytes: [UInt8]
 
+    /// Takes a digest from the key that made it, or from the log.
     public init(keyID: UInt32, bytes: [UInt8]) {
         self.keyID = keyID
         self.bytes = bytes
@@ -78,10 +87,15 @@ public struct KeyedDigest: Sendable, Hashable {
 ///
 /// It carries no card number: the masked form for people, the keyed token for comparison.
 public struct PaymentIntent: Sendable, Hashable {
+    /// The idempotency key: the client's, or made by the server.
     public let requestID: RequestID
+    /// What is to be done.
     public let kind: OperationKind
+    /// How much; above zero.
     public let amount: Money
+    /// Who is paid.
     public let merchant: MerchantID
+    /// The card, for people.
     public let maskedPAN: MaskedPAN
     /// HMAC of the card number.
     public let panToken: KeyedDigest
@@ -90,6 +104,7 @@ public struct PaymentIntent: Sendable, Hashable {
     /// The payment that this operation acts on; `nil` for an authorization.
     public let reference: RequestID?
 
+    /// Takes the parts as they are; ``ValidatedRequest/intent(requestID:panToken:requestHash:)`` makes it of a request.
     public init(
         requestID: RequestID, kind: OperationKind, amount: Money, merchant: MerchantID, maskedPAN: MaskedPAN,
         panToken: KeyedDigest, requestHash: KeyedDigest, reference: RequestID?

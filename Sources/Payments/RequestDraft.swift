@@ -6,8 +6,11 @@
 public struct RequestDraft: Sendable {
     /// The idempotency key; `nil` if the client sent none and the server has to make one.
     public let requestID: RequestID?
+    /// What is to be done; an authorization where the client does not say.
     public let kind: OperationKind
+    /// US dollars where the client does not say.
     public let currency: Currency
+    /// Who is paid; ``MerchantID/standard`` where the client does not say.
     public let merchant: MerchantID
     /// The payment that this operation acts on. Never `nil` but for an authorization, and always for that.
     public let reference: RequestID?
@@ -128,8 +131,11 @@ extension RequestDraft: CustomStringConvertible, CustomDebugStringConvertible, C
 
 /// A request that passed every check that needs nothing but itself.
 public struct ValidatedRequest: Sendable {
+    /// What it was made of.
     public let draft: RequestDraft
+    /// The card number, to be keyed and forgotten.
     public let pan: PAN
+    /// Above zero and within the limit.
     public let amount: Money
 
     fileprivate init(draft: RequestDraft, pan: PAN, amount: Money) {

@@ -1,12 +1,20 @@
 /// A field of a request that has a meaning. The raw values are the keys on the wire.
 public enum RequestField: String, Sendable, Hashable, CaseIterable {
+    /// The card number.
     case pan
+    /// How much, as a decimal.
     case amount
+    /// What the amount is in.
     case currency
+    /// The idempotency key.
     case requestID = "request_id"
+    /// What is to be done.
     case type
+    /// The payment that the operation acts on.
     case reference = "ref_request_id"
+    /// Who is paid.
     case merchant
+    /// Another name for ``merchant``.
     case merchantID = "merchant_id"
 
     /// What the field must hold, in words for a message.
@@ -56,8 +64,8 @@ extension RequestFault: CustomStringConvertible {
         case .badRequest(let cause): cause.description
         case .luhnFailed: "pan must be 12 to 19 digits, the last of which is the Luhn check digit of the others"
         case .amountInvalid:
-            "amount must be a decimal above zero and within the limit, with at most its currency's decimals, and without "
-                + "sign, blank or exponent"
+            "amount must be a decimal above zero and within the limit, with at most its currency's decimals,"
+                + " and without sign, blank or exponent"
         }
     }
 }

@@ -37,6 +37,8 @@ public enum FaultAction: Sendable, Equatable {
 /// Carries out what `HOLDFAST_FAULT=<point>:<nth>:<action>` asks for: at the nth hit of the point, counted from 1.
 public final class FaultInjector: Sendable {
     public static let variable = "HOLDFAST_FAULT"
+    /// The longest delay, milliseconds: an hour, which `usleep` still counts in 32 bits of microseconds.
+    public static let delayMillisecondsMax: UInt32 = 3_600_000
     public static let off = FaultInjector(plan: nil)
 
     public struct Plan: Sendable, Equatable {
@@ -62,9 +64,9 @@ public final class FaultInjector: Sendable {
         case "stop": action = .stop
         case "exit": action = .exit
         default:
-            guard parts[2].hasPrefix("delay="), let milliseconds = UInt32(parts[2].dropFirst("delay=".count)) else {
-                return nil
-            }
+            guard parts[2].hasPrefix("delay="), let milliseconds = UInt32(parts[2].dropFirst("delay=".count)),
+                milliseconds <= delayMillisecondsMax
+            else { return nil }
             action = .delay(milliseconds: milliseconds)
         }
         return Plan(point: point, hit: hit, action: action)
@@ -81,7 +83,7 @@ public final class FaultInjector: Sendable {
         case .kill: Glibc.kill(getpid(), SIGKILL)
         case .stop: Glibc.kill(getpid(), SIGSTOP)
         case .exit: _exit(70)
-        case .delay(let milliseconds): usleep(milliseconds &* 1000)
+        case .delay(let milliseconds): usleep(min(milliseconds, Self.delayMillisecondsMax) * 1000)
         }
     }
 }

@@ -11,9 +11,7 @@ extension PaymentCoordinator {
             case .append(let write, let urgency): append(write, urgency, flight)
             case .prepare(let order): prepare(order, flight)
             case .resolve(let order, let isRepeat): resolve(order, isRepeat: isRepeat, flight)
-            case .enqueueReversal(let task):
-                counters.add(.reversalEnqueued)
-                enqueueReversal(task, mayHaveBeenSent: false)
+            case .enqueueReversal(let task): enqueueReversal(task, mayHaveBeenSent: false)
             case .scheduleRetry(let subject, let wait):
                 loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
                     apply(flight.machine.retryDue(subject), to: flight)
@@ -43,7 +41,7 @@ extension PaymentCoordinator {
                             .message("the log has no room; free space on its disk"))
                     }
                     let effects = flight.machine.refused(write, urgency: urgency, refusal)
-                    if case .begin = write { decided(flight) }
+                    noteRefused(flight)
                     apply(effects, to: flight)
                 }
             }
@@ -73,6 +71,20 @@ extension PaymentCoordinator {
         case .noted:
             break
         }
+    }
+
+    /// The log refused a step: the transaction may not have begun, have been decided by somebody beside us, or be unreadable in the
+    /// log. It takes no place any more, whichever it is.
+    private func noteRefused(_ flight: Flight) {
+        if flight.machine.waitsForOperator, !flight.isHeuristic {
+            flight.isHeuristic = true
+            events.emit(
+                .error, .heuristic, .requestID(flight.intent.requestID.text),
+                .transactionID(flight.machine.transaction.description),
+                .message("its record is not in the log any more, so it cannot be decided; see recover list"))
+            wakeIdleWatchers()
+        }
+        if !flight.machine.isUndecided || flight.machine.waitsForOperator { decided(flight) }
     }
 
     /// A transaction left the ranks of those in flight.

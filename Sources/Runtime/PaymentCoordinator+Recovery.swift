@@ -61,7 +61,10 @@ extension PaymentCoordinator {
         flight.isHeuristic = active.parked != nil
         flight.countsAsUndecided = false
         flights[active.transaction] = flight
-        flightOfRequest[flight.intent.requestID] = active.transaction
+        // Another transaction may stand for the request_id by now, if this one released it.
+        if flightOfRequest[flight.intent.requestID] == nil {
+            flightOfRequest[flight.intent.requestID] = active.transaction
+        }
         if machine.isUndecided {
             flight.whenDecided = decided
         } else {
@@ -71,6 +74,7 @@ extension PaymentCoordinator {
     }
 
     private func park(_ record: ParkedRecord, then done: @escaping @Sendable () -> Void) {
+        parkedWithoutFlight.insert(record.transaction)
         counters.add(.heuristic)
         events.emit(
             .error, .heuristic, .transactionID(record.transaction.description),
@@ -155,8 +159,9 @@ extension PaymentCoordinator {
         loop.execute { [self] in
             completion(
                 Gauges(
-                    undecided: undecided, unfinished: flights.count, queued: queue.count,
-                    openReversals: reversals.openCount, parked: flights.values.count(where: \.isHeuristic),
+                    undecided: undecided, unfinished: flights.count + parkedWithoutFlight.count, queued: queue.count,
+                    openReversals: reversals.openCount,
+                    parked: flights.values.count(where: \.isHeuristic) + parkedWithoutFlight.count,
                     isBreakerClosed: breaker.isClosed, isDraining: isDraining))
         }
     }

@@ -5,7 +5,10 @@ import Telemetry
 /// The reversal worker: sends what is due, as soon as the breaker lets it.
 extension PaymentCoordinator {
     func enqueueReversal(_ task: ReversalTask, mayHaveBeenSent: Bool) {
+        let openBefore = reversals.openCount
         reversals.enqueue(task, at: SystemClock.monotonic(), mayHaveBeenSent: mayHaveBeenSent)
+        // One that is parked or here already is not taken.
+        counters.add(.reversalEnqueued, reversals.openCount - openBefore)
         sendDueReversals()
     }
 

@@ -33,6 +33,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var reversals: ReversalQueue
     var reversalTimer: Scheduled<Void>?
     var idleWatchers: [() -> Void] = []
+    /// Transactions that wait for an operator and have no flight, because nothing may be done for them.
+    var parkedWithoutFlight: Set<TransactionID> = []
 
     struct QueuedSubmission {
         let submission: Submission
@@ -89,12 +91,11 @@ public final class PaymentCoordinator: @unchecked Sendable {
         guard submission.isNamedByClient else { return false }
         if let transaction = flightOfRequest[requestID], let flight = flights[transaction] {
             guard isRepeat(submission, of: flight.intent) else {
-                conflict(queued)
+                refuse(queued, .idempotencyConflict)
                 return true
             }
             if let answer = flight.answer {
-                counters.add(.idempotentRepeat)
-                queued.completion(Reply(answer, isRepeat: true))
+                answerRepeat(queued, answer)
             } else {
                 wait(flight, queued.completion)
             }
@@ -111,12 +112,16 @@ public final class PaymentCoordinator: @unchecked Sendable {
         }
         guard let entry else { return false }
         guard isRepeat(submission, of: entry.intent) else {
-            conflict(queued)
+            refuse(queued, .idempotencyConflict)
             return true
         }
-        counters.add(.idempotentRepeat)
-        queued.completion(Reply(entry.answer, isRepeat: true))
+        answerRepeat(queued, entry.answer)
         return true
+    }
+
+    private func answerRepeat(_ queued: QueuedSubmission, _ answer: Answer) {
+        count(answer, isFirst: false)
+        queued.completion(Reply(answer, isRepeat: true))
     }
 
     private func isRepeat(_ submission: Submission, of first: PaymentIntent) -> Bool {
@@ -127,18 +132,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
         }
     }
 
-    private func conflict(_ queued: QueuedSubmission) {
-        counters.add(.idempotencyConflict)
-        refuse(queued, .idempotencyConflict)
-    }
-
     func refuse(_ queued: QueuedSubmission, _ reason: DeclineReason) {
-        switch reason {
-        case .serverBusy: counters.add(.serverBusy)
-        case .riskVelocity, .riskDecline: counters.add(.riskDeclined)
-        default: break
-        }
-        counters.add(.declined)
+        count(.refused(reason), isFirst: true)
         queued.completion(Reply(.refused(reason)))
     }
 
@@ -194,9 +189,9 @@ public final class PaymentCoordinator: @unchecked Sendable {
         return nil
     }
 
-    /// Places that became free are given to those who waited.
+    /// Places that became free are given to those who waited. Who drains has none to give: all are answered at once.
     func takeFromQueue() {
-        while undecided < settings.inFlightMax, let queued = queue.popFirst() {
+        while isDraining || undecided < settings.inFlightMax, let queued = queue.popFirst() {
             if answerFromMemory(queued) { continue }
             if isDraining { refuse(queued, .shuttingDown) } else { begin(queued) }
         }
@@ -219,20 +214,29 @@ public final class PaymentCoordinator: @unchecked Sendable {
 
     func tell(_ answer: Answer, _ flight: Flight) {
         flight.answer = answer
-        count(answer)
         let waiters = flight.waiters
         flight.waiters = []
-        for waiter in waiters {
+        for (position, waiter) in waiters.enumerated() {
             waiter.timeout.cancel()
+            count(answer, isFirst: position == 0)
             waiter.completion(Reply(answer))
         }
         emitTransaction(flight, answer)
     }
 
-    private func count(_ answer: Answer) {
+    /// Counts one request that is answered. Each is approved, declined, pending or a repeat, so that these four add up to the total.
+    private func count(_ answer: Answer, isFirst: Bool) {
         switch answer {
-        case .approved: counters.add(.approved)
-        case .declined, .refused: counters.add(.declined)
+        case .approved: counters.add(isFirst ? .approved : .idempotentRepeat)
+        case .declined: counters.add(isFirst ? .declined : .idempotentRepeat)
+        case .refused(let reason):
+            counters.add(.declined)
+            switch reason {
+            case .serverBusy: counters.add(.serverBusy)
+            case .riskVelocity, .riskDecline: counters.add(.riskDeclined)
+            case .idempotencyConflict: counters.add(.idempotencyConflict)
+            default: break
+            }
         case .pending: counters.add(.pending)
         case .madeBy: counters.add(.idempotentRepeat)
         }

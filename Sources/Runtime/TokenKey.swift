@@ -8,6 +8,8 @@ public import Payments
 public struct TokenKey: Sendable {
     /// Size of the secret, bytes.
     public static let bytes = 32
+    /// Size of a key file, bytes: the digits, and some blanks or line ends after them.
+    private static let fileBytesMax = 2 * bytes + 8
 
     private let key: SymmetricKey
     /// Names the key without giving it away: the first four bytes of its HMAC of a fixed text.
@@ -40,26 +42,37 @@ public struct TokenKey: Sendable {
         }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & 0o077 == 0 else {
+        guard fstat(descriptor, &status) == 0 else {
+            throw TokenKeyError(path: path, problem: "cannot be examined: \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & 0o077 == 0 else {
             throw TokenKeyError(path: path, problem: "can be read by others; set its mode to 0600")
         }
-        var buffer = [UInt8](repeating: 0, count: 2 * bytes + 2)
+        var buffer = [UInt8](repeating: 0, count: fileBytesMax + 1)
         let count = Glibc.read(descriptor, &buffer, buffer.count)
-        let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).trimmed
-        let secret = stride(from: 0, to: text.utf8.count - 1, by: 2).compactMap { offset in
-            let start = text.index(text.startIndex, offsetBy: offset)
-            return UInt8(text[start..<text.index(start, offsetBy: 2)], radix: 16)
-        }
-        guard text.utf8.count == 2 * bytes, secret.count == bytes else {
+        guard count <= fileBytesMax, let secret = secret(fromFile: buffer.prefix(max(0, count))) else {
             throw TokenKeyError(
                 path: path, problem: "is not a key: it must hold 64 hexadecimal digits and nothing else")
         }
         return TokenKey(secret: secret)
     }
 
+    /// Takes 64 hexadecimal digits and blanks or line ends after them. Whatever bytes a file may hold are only compared, never taken
+    /// for text.
+    private static func secret(fromFile content: ArraySlice<UInt8>) -> [UInt8]? {
+        let digits = content.prefix(2 * bytes)
+        let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
+        guard digits.count == 2 * bytes, content.dropFirst(2 * bytes).allSatisfy(isBlank) else { return nil }
+        let values = digits.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
+        guard values.count == digits.count else { return nil }
+        return stride(from: 0, to: values.count, by: 2).map { UInt8(values[$0] << 4 | values[$0 + 1]) }
+    }
+
     private static func create(_ path: String, _ secret: [UInt8]) throws(TokenKeyError) {
         makeParents(of: path)
-        let temporary = "\(path).\(getpid()).new"
+        // A name of its own for each attempt: one that a crash left behind is in nobody's way, nor is a process of the same number in
+        // another container.
+        let temporary = "\(path).\(UInt64.random(in: .min ... .max)).new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw TokenKeyError(path: path, problem: "cannot be made: \(String(cString: strerror(errno)))")
@@ -75,6 +88,18 @@ public struct TokenKey: Sendable {
         guard link(temporary, path) == 0 || errno == EEXIST else {
             throw TokenKeyError(path: path, problem: "cannot be made: \(String(cString: strerror(errno)))")
         }
+        guard syncDirectory(of: path) else {
+            throw TokenKeyError(path: path, problem: "cannot be made durable: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// The file's name is durable only when its directory is: a key lost in a power cut would make every token worthless.
+    private static func syncDirectory(of path: String) -> Bool {
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        return fsync(descriptor) == 0
     }
 
     private static func makeParents(of path: String) {
@@ -108,12 +133,4 @@ public struct TokenKeyError: Error, CustomStringConvertible {
     public let path: String
     public let problem: String
     public var description: String { "the key file \(path) \(problem)" }
-}
-
-extension String {
-    fileprivate var trimmed: Substring {
-        var text = self[...]
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
-    }
 }

@@ -160,7 +160,7 @@ final class LineHandler: ChannelDuplexHandler {
         if line.readableBytesView.starts(with: Array("GET ".utf8)) {
             answerQuery(line, fill)
         } else {
-            front.pay(line.readableBytesView, completion: fill)
+            front.pay(line.readableBytesView) { fill($0.body) }
         }
     }
 

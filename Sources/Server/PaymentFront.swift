@@ -6,21 +6,30 @@ import Runtime
 import Synchronization
 import Telemetry
 
+/// An answer with the body that says it.
+struct PaymentAnswer: Sendable {
+    let answer: Answer
+    let body: String
+}
+
 /// What the connections of every protocol share: requests go in as bytes, answers come out as text.
 final class PaymentFront: Sendable {
     let node: Node
     private let key: TokenKey
     private let amountLimit: Int64
     private let isStopping = Atomic(false)
+    /// What `Authorization: Bearer` must carry; `nil` closes what needs it.
+    let apiToken: String?
 
-    init(node: Node, key: TokenKey, amountMaxMajorUnits: Int64) {
+    init(node: Node, key: TokenKey, amountMaxMajorUnits: Int64, apiToken: String?) {
         self.node = node
         self.key = key
+        self.apiToken = apiToken
         amountLimit = amountMaxMajorUnits
     }
 
     /// One payment request as JSON. `completion` is called once with the answer's body, on this thread or the coordinator's.
-    func pay(_ json: ByteBufferView, completion: @escaping @Sendable (String) -> Void) {
+    func pay(_ json: ByteBufferView, completion: @escaping @Sendable (PaymentAnswer) -> Void) {
         let parsed = json.withUnsafeBytes { bytes in Result { try RequestDraft(json: bytes) } }
         guard case .success(let draft) = parsed else { return refuseForm(completion) }
         let hash = draft.withCanonicalBytes { key.requestHash(of: $0) }
@@ -33,13 +42,15 @@ final class PaymentFront: Sendable {
         let submission = Submission(
             requestID: requestID, isNamedByClient: draft.requestID != nil, requestHash: hash, intent: intent)
         let made = draft.requestID == nil ? requestID : nil
-        node.coordinator.submit(submission) { completion(Answers.body(of: $0, madeRequestID: made)) }
+        node.coordinator.submit(submission) { reply in
+            completion(PaymentAnswer(answer: reply.answer, body: Answers.body(of: reply, madeRequestID: made)))
+        }
     }
 
-    private func refuseForm(_ completion: @Sendable (String) -> Void) {
+    private func refuseForm(_ completion: @Sendable (PaymentAnswer) -> Void) {
         node.counters.add(.total)
         node.counters.add(.declined)
-        completion(Answers.declined(.badRequest))
+        completion(PaymentAnswer(answer: .refused(.badRequest), body: Answers.declined(.badRequest)))
     }
 
     func stop() { isStopping.store(true, ordering: .relaxed) }

@@ -79,7 +79,9 @@ struct ServerRun {
         await node.carryOut(plan)
         report(plan)
 
-        let front = PaymentFront(node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits)
+        let front = PaymentFront(
+            node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
+            apiToken: settings.listener.apiToken)
         let server = PaymentServer(front: front, settings: settings.listener, events: events)
         try await server.listen()
         try writePID()

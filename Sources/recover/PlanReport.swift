@@ -79,11 +79,11 @@ struct PlanReport {
                 transactions: plan.transactions.map { verdict in
                     let begin = verdict.transaction.begin
                     return Document.Transaction(
-                        txn_id: begin.record.transaction.description,
-                        request_id: begin.record.intent.requestID.text,
-                        begun_at: Timestamp.text(microseconds: begin.writtenAt.microseconds),
+                        txnId: begin.record.transaction.description,
+                        requestId: begin.record.intent.requestID.text,
+                        begunAt: Timestamp.text(microseconds: begin.writtenAt.microseconds),
                         amount: begin.record.intent.amount.decimalText,
-                        currency: begin.record.intent.amount.currency.code, log_state: verdict.transaction.stateName,
+                        currency: begin.record.intent.amount.currency.code, logState: verdict.transaction.stateName,
                         databases: Dictionary(
                             uniqueKeysWithValues: verdict.findings.map {
                                 ($0.branch.participant.description, $0.stateWords)
@@ -93,18 +93,19 @@ struct PlanReport {
                 },
                 reversals: plan.reversals.map {
                     Document.Reversal(
-                        txn_id: $0.transaction.description, amount: $0.intent.amount.decimalText,
+                        txnId: $0.transaction.description, amount: $0.intent.amount.decimalText,
                         currency: $0.intent.amount.currency.code, refusals: $0.refusals,
-                        is_parked: $0.parkedReason != nil, action: $0.words)
+                        isParked: $0.parkedReason != nil, action: $0.words)
                 },
                 prepared: plan.strays.map {
                     Document.Prepared(
                         gid: $0.prepared.gid, database: $0.prepared.databaseName, owner: $0.prepared.owner,
-                        prepared_at: Timestamp.text(microseconds: $0.prepared.preparedAt.microseconds),
+                        preparedAt: Timestamp.text(microseconds: $0.prepared.preparedAt.microseconds),
                         verdict: $0.verdict.words)
                 },
-                has_work: plan.hasWork, has_remainder: plan.hasRemainder)
+                hasWork: plan.hasWork, hasRemainder: plan.hasRemainder)
             let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             return String(decoding: try encoder.encode(document), as: UTF8.self)
         }
@@ -115,24 +116,24 @@ struct PlanReport {
         let transactions: [Transaction]
         let reversals: [Reversal]
         let prepared: [Prepared]
-        let has_work: Bool
-        let has_remainder: Bool
+        let hasWork: Bool
+        let hasRemainder: Bool
 
         struct Transaction: Encodable {
-            let txn_id, request_id, begun_at, amount, currency, log_state: String
+            let txnId, requestId, begunAt, amount, currency, logState: String
             let databases: [String: String]
             let verdict, evidence, action: String
         }
 
         struct Reversal: Encodable {
-            let txn_id, amount, currency: String
+            let txnId, amount, currency: String
             let refusals: Int
-            let is_parked: Bool
+            let isParked: Bool
             let action: String
         }
 
         struct Prepared: Encodable {
-            let gid, database, owner, prepared_at, verdict: String
+            let gid, database, owner, preparedAt, verdict: String
         }
     }
 }

@@ -31,7 +31,7 @@ struct CodecTests {
     }
 
     /// Goal: every kind of record survives the disk with all of its fields, also at the edges of what the fields allow.
-    @Test(arguments: 0..<40 as Range<UInt64>)
+    @Test(arguments: 0..<16 as Range<UInt64>)
     func randomRecordsRoundTrip(seed: UInt64) throws {
         var random = RandomValues(seed: seed)
         for _ in 0..<50 {
@@ -39,16 +39,15 @@ struct CodecTests {
             let lsn = LSN(rawValue: random.number())
             let time = WallTime(microseconds: Int64(bitPattern: random.number()))
             let bytes = RecordCodec.encode(record, lsn: lsn, writtenAt: time)
-            let decoded = try bytes.withUnsafeBytes { buffer throws(ValueFault) in
-                try RecordCodec.decode(buffer, at: lsn)
-            }
-            #expect(decoded.record == record, "seed \(seed)")
-            #expect(decoded.writtenAt == time, "seed \(seed)")
+            var read: (LogRecord, WallTime)?
+            try decode(bytes) { read = try RecordCodec.decode($0, at: lsn) }
+            #expect(read?.0 == record, "seed \(seed)")
+            #expect(read?.1 == time, "seed \(seed)")
         }
     }
 
     /// Goal: likewise for the states that recovery starts from.
-    @Test(arguments: 0..<40 as Range<UInt64>)
+    @Test(arguments: 0..<16 as Range<UInt64>)
     func randomStatesRoundTrip(seed: UInt64) throws {
         var random = RandomValues(seed: seed)
         for _ in 0..<50 {
@@ -94,7 +93,7 @@ struct CodecTests {
         var random = RandomValues(seed: seed)
         var faults = 0
         var values = 0
-        for _ in 0..<400 {
+        for _ in 0..<40 {
             var payload = random.payload()
             for _ in 0..<Int.random(in: 1...4, using: &random.generator) {
                 let index = Int.random(in: 0..<payload.count, using: &random.generator)

@@ -13,7 +13,8 @@ enum Verdict {
         case .yes: return (.databaseError, .declined)
         case nil where preparing.outstanding.contains(.clearing): return (.clearingUnavailable, .declined)
         // Nobody was asked: the time was over when BEGIN had become durable.
-        case nil where preparing.outstanding.isEmpty && preparing.votes.isEmpty: return (.transactionInitFailed, .declined)
+        case nil where preparing.outstanding.isEmpty && preparing.votes.isEmpty:
+            return (.transactionInitFailed, .declined)
         case nil: return (.databaseError, .declined)
         }
     }

@@ -6,8 +6,10 @@ public struct RecoveryPlan: Sendable, Hashable {
     public let transactions: [TransactionVerdict]
     /// Prepared branches that no unfinished transaction of the log explains.
     public let strays: [StrayVerdict]
-    /// Reversals that are not acknowledged.
+    /// Reversals that are not acknowledged, less ``heldReversals``.
     public let reversals: [ReversalTask]
+    /// Reversals of payments that a database committed all the same: not sent before an operator has judged the payment.
+    public let heldReversals: [ReversalTask]
 
     /// Everything that the plan is made from.
     public struct Input: Sendable {
@@ -31,21 +33,31 @@ public struct RecoveryPlan: Sendable, Hashable {
     }
 
     public init(_ input: Input) {
+        let listed = input.observations.mapValues { state -> Set<String> in
+            switch state {
+            case .unreachable: []
+            case .seen(let sighting): Set(sighting.prepared.map(\.gid))
+            }
+        }
         transactions = input.snapshot.active
             .sorted { $0.begin.lsn < $1.begin.lsn }
-            .map { TransactionVerdict($0, input) }
+            .map { TransactionVerdict($0, listed: listed, input) }
         strays = StrayVerdict.all(input)
-        reversals = input.snapshot.reversals.sorted { $0.createdAt < $1.createdAt }
+        let held = Set(transactions.filter(\.holdsReversal).map(\.transaction.transaction))
+        let open = input.snapshot.reversals.sorted { $0.createdAt < $1.createdAt }
+        reversals = open.filter { !held.contains($0.transaction) }
+        heldReversals = open.filter { held.contains($0.transaction) }
     }
 
-    private init(transactions: [TransactionVerdict], strays: [StrayVerdict], reversals: [ReversalTask]) {
-        self.transactions = transactions
+    private init(strays: [StrayVerdict]) {
+        transactions = []
         self.strays = strays
-        self.reversals = reversals
+        reversals = []
+        heldReversals = []
     }
 
     /// The part that a running server acts on: its own transactions and reversals are in its hands already.
-    public var onlyStrays: RecoveryPlan { RecoveryPlan(transactions: [], strays: strays, reversals: []) }
+    public var onlyStrays: RecoveryPlan { RecoveryPlan(strays: strays) }
 
     /// Whether carrying the plan out would change anything.
     public var hasWork: Bool {
@@ -55,13 +67,15 @@ public struct RecoveryPlan: Sendable, Hashable {
 
     /// Whether something would be left after it: parked, unreachable, in flight or orphaned.
     public var hasRemainder: Bool {
-        transactions.contains { $0.verdict.remains } || reversals.contains { $0.parkedReason != nil }
+        transactions.contains { $0.verdict.remains || $0.isPartlyUnknown }
+            || reversals.contains { $0.parkedReason != nil } || !heldReversals.isEmpty
             || strays.contains { $0.verdict == .orphan }
     }
 }
 
 /// The judgement on one unfinished transaction.
 public struct TransactionVerdict: Sendable, Hashable {
+    /// As the log has it, less the proofs that a database has gone back behind: what is to be resumed.
     public let transaction: ActiveTransaction
     public let verdict: Verdict
     /// What each database showed.
@@ -119,28 +133,50 @@ public struct TransactionVerdict: Sendable, Hashable {
         }
     }
 
-    init(_ active: ActiveTransaction, _ input: RecoveryPlan.Input) {
-        transaction = active
-        findings = active.begin.record.branches.compactMap { branch in
+    /// - Parameter listed: the names that each database lists as prepared.
+    init(_ logged: ActiveTransaction, listed: [DatabaseIndex: Set<String>], _ input: RecoveryPlan.Input) {
+        var active = logged
+        findings = logged.begin.record.branches.compactMap { branch in
             guard case .database(let index) = branch.participant else { return nil }
-            return Finding(branch: branch, state: Self.find(branch, index, active, input))
+            let gid = GlobalBranchID(of: logged, at: index, log: input.snapshot.log).description
+            let isPrepared = listed[index]?.contains(gid) ?? false
+            return Finding(branch: branch, state: Self.find(branch, index, logged, isPrepared: isPrepared, input))
         }
+        for finding in findings where finding.state == .prepared {
+            active.acknowledged[finding.branch.participant] = nil
+        }
+        transaction = active
         verdict = Self.judge(active, findings, liveEpoch: input.liveEpoch)
     }
 
+    /// Whether the payment was aborted in the log and committed in a database: undoing it at the network on our own could
+    /// leave a payment without money.
+    fileprivate var holdsReversal: Bool {
+        switch (verdict, transaction.decision) {
+        case (.parkContradiction, _), (.parked, .abort), (.parked, .undecided): true
+        case (.parked, .commit), (.inFlight, _), (.presumeAbort, _), (.commit, _), (.parkRolledBack, _), (.rollBack, _):
+            false
+        }
+    }
+
+    /// Whether a database that has a part in it could not be asked.
+    fileprivate var isPartlyUnknown: Bool {
+        findings.contains { if case .unknown = $0.state { true } else { false } }
+    }
+
     private static func find(
-        _ branch: Branch, _ index: DatabaseIndex, _ active: ActiveTransaction, _ input: RecoveryPlan.Input
+        _ branch: Branch, _ index: DatabaseIndex, _ active: ActiveTransaction, isPrepared: Bool,
+        _ input: RecoveryPlan.Input
     ) -> Finding.State {
-        if let proof = active.acknowledged[branch.participant] { return .acknowledged(proof) }
+        let proof = active.acknowledged[branch.participant]
         switch input.observations[index] {
-        case nil: return .unknown("not configured")
-        case .unreachable(let why): return .unknown(why)
+        case nil: return proof.map(Finding.State.acknowledged) ?? .unknown("not configured")
+        case .unreachable(let why): return proof.map(Finding.State.acknowledged) ?? .unknown(why)
         case .seen(let sighting):
-            let gid = GlobalBranchID(
-                log: input.snapshot.log, epoch: active.begin.record.epoch, transaction: active.transaction,
-                database: index
-            ).description
-            if sighting.prepared.contains(where: { $0.gid == gid }) { return .prepared }
+            // The list is older than the snapshot where a server runs: its proof is then the newer of the two. Where none runs, a
+            // branch that is listed in spite of a proof means that the database went back in time.
+            if isPrepared, proof == nil || input.liveEpoch == nil { return .prepared }
+            if let proof { return .acknowledged(proof) }
             if sighting.witnessed.contains(active.transaction) { return .witnessed }
             return .absent(mayStillAppear: sighting.olderBackendsAlive)
         }
@@ -167,7 +203,7 @@ public struct TransactionVerdict: Sendable, Hashable {
 /// The judgement on a prepared branch that no unfinished transaction of the log explains.
 public struct StrayVerdict: Sendable, Hashable {
     public let prepared: PreparedTransaction
-    /// The databases, by number, whose cluster lists it.
+    /// The database that the branch names if it lists it, else the first whose cluster does.
     public let seenFrom: DatabaseIndex
     public let verdict: Verdict
 
@@ -176,30 +212,55 @@ public struct StrayVerdict: Sendable, Hashable {
         case foreign
         /// Of our log, with no record: kept and reported; proof or an order resolves it.
         case orphan
-        /// Of a transaction that ended: the database went back in time. The decision is carried out again.
+        /// Of a transaction that ended: the database went back in time. The decision is carried out again; the transaction is as
+        /// the history has it, less the proofs of those databases that list its branches.
         case preparedAgain(ActiveTransaction)
     }
 
     static func all(_ input: RecoveryPlan.Input) -> [StrayVerdict] {
-        let explained = Set(input.snapshot.active.map(\.transaction))
-        var seen = Set<PreparedTransaction>()
-        var strays: [StrayVerdict] = []
+        // By the branch's whole name: one of a known transaction that is none of its branches is not explained by it.
+        let explained = Set(
+            input.snapshot.active.flatMap { active in
+                active.begin.record.branches.compactMap { branch -> GlobalBranchID? in
+                    guard case .database(let index) = branch.participant else { return nil }
+                    return GlobalBranchID(of: active, at: index, log: input.snapshot.log)
+                }
+            })
+        var seenFrom: [PreparedTransaction: DatabaseIndex] = [:]
         for (index, state) in input.observations.sorted(by: { $0.key < $1.key }) {
             guard case .seen(let sighting) = state else { continue }
             for prepared in sighting.prepared {
                 // The list is of the whole cluster: two databases of one cluster show the same branches.
                 let id = GlobalBranchID(prepared.gid)
-                if let id, id.log == input.snapshot.log, explained.contains(id.transaction) { continue }
-                guard seen.insert(prepared).inserted else { continue }
-                strays.append(
-                    StrayVerdict(prepared: prepared, seenFrom: index, verdict: judge(id, input)))
+                if let id, explained.contains(id) { continue }
+                if seenFrom[prepared] == nil || id?.database == index { seenFrom[prepared] = index }
             }
         }
-        return strays.sorted { $0.prepared.gid < $1.prepared.gid }
+        let branches = seenFrom.keys.compactMap { GlobalBranchID($0.gid) }
+        return seenFrom.map { prepared, index in
+            StrayVerdict(prepared: prepared, seenFrom: index, verdict: judge(prepared, among: branches, input))
+        }.sorted { ($0.prepared.gid, $0.seenFrom) < ($1.prepared.gid, $1.seenFrom) }
     }
 
-    private static func judge(_ id: GlobalBranchID?, _ input: RecoveryPlan.Input) -> Verdict {
-        guard let id, id.log == input.snapshot.log else { return .foreign }
-        return input.history[id.transaction].map(Verdict.preparedAgain) ?? .orphan
+    private static func judge(
+        _ prepared: PreparedTransaction, among branches: [GlobalBranchID], _ input: RecoveryPlan.Input
+    ) -> Verdict {
+        guard let id = GlobalBranchID(prepared.gid), id.log == input.snapshot.log else { return .foreign }
+        guard var ended = input.history[id.transaction], ended.decision != .undecided,
+            id == GlobalBranchID(of: ended, at: id.database, log: id.log),
+            ended.begin.record.branches.contains(where: { $0.participant == .database(id.database) })
+        else { return .orphan }
+        for branch in branches where branch.transaction == id.transaction {
+            ended.acknowledged[.database(branch.database)] = nil
+        }
+        return .preparedAgain(ended)
+    }
+}
+
+extension GlobalBranchID {
+    /// The name of a transaction's branch.
+    fileprivate init(of active: ActiveTransaction, at database: DatabaseIndex, log: LogID) {
+        self.init(
+            log: log, epoch: active.begin.record.epoch, transaction: active.transaction, database: database)
     }
 }

@@ -79,7 +79,7 @@ public enum ClearingLimits {
     static let databaseShareDivisor: Int64 = 5
     /// The longest wait for a connection to be made. Shorter than an attempt usually is, so that a network that cannot be
     /// reached is told apart from one that does not answer.
-    static let connectTimeMax = Milliseconds.seconds(2)
+    static let connectTimeMax = Milliseconds.seconds(5)
     /// How long an unused connection is kept. Shorter than servers keep theirs: a request sent into a closing connection
     /// would end unknown.
     static let idleTimeMax = Milliseconds.seconds(15)

@@ -1,5 +1,6 @@
 internal import AsyncHTTPClient
 internal import Coordinator
+internal import Glibc
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
@@ -71,6 +72,10 @@ final class ClearingExchange: HTTPClientResponseDelegate {
     /// connection are in the list: whatever else fails is taken as sent.
     private static func connectionFailure(_ error: any Error) -> String? {
         if error is NIOConnectionError { return "the network could not be connected to" }
+        // An address that is a number is connected to without the look-up that NIOConnectionError comes from.
+        if let code = (error as? IOError)?.errnoCode, [ECONNREFUSED, ENETUNREACH, EHOSTUNREACH].contains(code) {
+            return "the network could not be connected to"
+        }
         switch error as? HTTPClientError {
         case .connectTimeout: return "the connection to the network was not made in time"
         case .getConnectionFromPoolTimeout: return "no connection to the network became free in time"

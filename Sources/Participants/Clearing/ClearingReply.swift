@@ -1,5 +1,5 @@
 internal import Coordinator
-internal import Foundation
+internal import Payments
 
 /// A reply of the card network as far as it can be believed.
 enum ClearingReply: Sendable, Equatable {
@@ -20,7 +20,7 @@ enum ClearingReply: Sendable, Equatable {
     ///   - body: at most ``ClearingLimits/replyBytesMax`` bytes.
     ///   - transaction: what was asked about; a reply that names another one is not ours.
     init(httpStatus: UInt, body: [UInt8], transaction: TransactionID) {
-        guard let fields = try? JSONDecoder().decode(Fields.self, from: Data(body)) else {
+        guard let fields = Fields(json: body) else {
             self = .unreadable("HTTP status \(httpStatus) with a body that is not a clearing reply")
             return
         }
@@ -64,7 +64,8 @@ enum ClearingReply: Sendable, Equatable {
         return text.isEmpty ? "no reason given" : text
     }
 
-    private struct Fields: Decodable {
+    /// The members that matter, strings all of them. Others may be there: networks add fields.
+    private struct Fields {
         let status: String
         let action: String?
         let authorizationCode: String?
@@ -72,10 +73,30 @@ enum ClearingReply: Sendable, Equatable {
         let transactionID: String?
         let state: String?
 
-        enum CodingKeys: String, CodingKey {
-            case status, action, reason, state
-            case authorizationCode = "auth_code"
-            case transactionID = "transaction_id"
+        /// `nil` for what is not one JSON object without a repeated key, or has a member of another type.
+        init?(json: [UInt8]) {
+            do {
+                let object = try JSONObject(json: json.span)
+                guard let status = try Self.text("status", of: object) else { return nil }
+                self.status = status
+                action = try Self.text("action", of: object)
+                authorizationCode = try Self.text("auth_code", of: object)
+                reason = try Self.text("reason", of: object)
+                transactionID = try Self.text("transaction_id", of: object)
+                state = try Self.text("state", of: object)
+            } catch {
+                return nil
+            }
+        }
+
+        private struct WrongType: Error {}
+
+        private static func text(_ key: String, of object: JSONObject) throws -> String? {
+            switch object[key] {
+            case nil, .null: nil
+            case .string(let text): text
+            case .bool, .number, .array, .object: throw WrongType()
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ public final class PostgresDatabase: DatabaseParticipant {
     ///   - log: names the log whose branches these are.
     /// - Throws: ``PostgresConfigurationError`` if the process has no descriptors left for the database's thread.
     public init(
-        index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole, events: PostgresEvents
+        index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole,
+        events: PostgresEvents
     ) throws(PostgresConfigurationError) {
         self.index = index
         do {
@@ -60,12 +61,16 @@ public final class PostgresDatabase: DatabaseParticipant {
 
     /// `completion` is called when the database is available or the first attempt has failed; at once if that was before.
     public func firstAttempt(completion: @escaping @Sendable (FirstAttempt) -> Void) {
-        guard loop.submit({ [core] in core.awaitFirstAttempt(completion) }) else { return completion(.failed("closed")) }
+        guard loop.submit({ [core] in core.awaitFirstAttempt(completion) }) else {
+            return completion(.failed("closed"))
+        }
     }
 
     /// Refuses what waits, lets what runs end within ``PostgresLimits/closeWait``, closes the connections and ends the thread.
     public func close(completion: @escaping @Sendable () -> Void) {
-        guard hasStarted.load(ordering: .acquiring), loop.submit({ [core] in core.close(completion) }) else { return completion() }
+        guard hasStarted.load(ordering: .acquiring), loop.submit({ [core] in core.close(completion) }) else {
+            return completion()
+        }
     }
 
     public var state: DatabaseState { core.published.state.withLock { $0 } }

@@ -20,7 +20,7 @@ public enum PostgresLimits {
     /// From the request to cancel a statement until its connection is given up.
     public static let cancelGrace = Milliseconds(500)
     /// A vote comes at the order's deadline plus this at the latest.
-    public static let voteOverrunMax = Milliseconds(1000)
+    public static let voteOverrunMax = Milliseconds(2000)
     /// For a step of fencing, of the schema or of an observation.
     public static let controlTimeout = Milliseconds.seconds(30)
     /// For a migration of the tables, which may have to build indexes over a predecessor's rows.

@@ -36,7 +36,11 @@ final class LogWriter: @unchecked Sendable {
     /// Where the next trim goes on. Kept between trims, so that what may not be dropped is not looked at each time.
     private var trimCursor = LSN(rawValue: 1)
     private var reserve: DiskReserve
+    private var isReserveIntact = true
     private var bytesInUse: Int
+    private var slowestReader: ReaderLag?
+    private var freeBytes: Int?
+    /// When to look at the disk again; monotonic, nanoseconds.
     private var pressureDue: UInt64 = 0
 
     init(
@@ -110,7 +114,8 @@ final class LogWriter: @unchecked Sendable {
             view.statistics.lastBatchSteps = steps.count
             view.statistics.largestBatchSteps = max(view.statistics.largestBatchSteps, steps.count)
         }
-        if !reserve.cover(usedBytes: store.environment.fileBytesUsed) { pressureDue = 0 }
+        isReserveIntact = reserve.cover(usedBytes: store.environment.fileBytesUsed)
+        showPressure()
         hand(over: steps, outcomes.map { $0.receipt(writtenAt: now) })
     }
 
@@ -247,6 +252,7 @@ final class LogWriter: @unchecked Sendable {
             trim.dropped += slice.dropped
             trim.stepsLeft -= slice.examined
             trimCursor = slice.resume ?? LSN(rawValue: 1)
+            showPressure()
             view.withLock { $0.statistics.trimmedRecords += slice.dropped }
         }
         if hadRoom, slice.resume != nil, trim.stepsLeft > 0 {
@@ -268,20 +274,28 @@ final class LogWriter: @unchecked Sendable {
 
     // MARK: pressure
 
+    /// Asks LMDB and the file system; about once a second.
     private func refreshPressure() {
         let environment = store.environment
-        let slowest = environment.slowestReader()
-        let isLagging = (slowest?.commitsBehind ?? 0) > LogLimits.readerLagCommitsMax
+        slowestReader = environment.slowestReader()
+        freeBytes = FileSystem.freeBytes(below: directory)
+        isReserveIntact = reserve.cover(usedBytes: environment.fileBytesUsed)
+        showPressure()
+        pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000
+    }
+
+    /// Shows what is known, with the map as of the last commit.
+    private func showPressure() {
+        let environment = store.environment
         // Pages that a lagging reader still sees are free in name only.
+        let isLagging = (slowestReader?.commitsBehind ?? 0) > LogLimits.readerLagCommitsMax
         let used = isLagging ? environment.fileBytesUsed : min(bytesInUse, environment.fileBytesUsed)
         var pressure = LogPressure(
-            usedBytes: used, mapBytes: environment.mapBytes, freeBytes: FileSystem.freeBytes(below: directory),
-            reserveIntact: reserve.cover(usedBytes: environment.fileBytesUsed), slowestReader: slowest,
-            admitsNewTransactions: true)
+            usedBytes: used, mapBytes: environment.mapBytes, freeBytes: freeBytes, reserveIntact: isReserveIntact,
+            slowestReader: slowestReader, admitsNewTransactions: true)
         pressure.admitsNewTransactions =
             pressure.reserveIntact && pressure.mapShare < configuration.admissionMapShare
-            && (pressure.freeBytes ?? Int.max) >= configuration.freeBytesMin
+            && (freeBytes ?? Int.max) >= configuration.freeBytesMin
         view.withLock { $0.pressure = pressure }
-        pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000
     }
 }

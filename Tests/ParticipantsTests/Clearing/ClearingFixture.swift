@@ -4,8 +4,8 @@ import Payments
 import Synchronization
 import Testing
 
+@testable import ClearingParticipant
 @testable import Coordinator
-@testable import Participants
 
 /// What the tests of the clearing participant share: orders, and a participant with the end of its life.
 enum ClearingFixture {

@@ -2,7 +2,7 @@ import Coordinator
 import NIOCore
 import Testing
 
-@testable import Participants
+@testable import ClearingParticipant
 
 /// Goal: a reply is believed only if it is the contract's to the letter; whatever else comes is unreadable.
 @Suite struct ClearingReplyTests {
@@ -20,6 +20,7 @@ import Testing
         for status: UInt in [200, 400, 409, 500, 503] {
             #expect(Self.reply(status, ClearingFixture.failed) == .error("internal"))
         }
+        #expect(Self.reply(200, #"{"more":[1],"status":"OK","action":"settled","state":null}"#) == .settled)
         #expect(Self.reply(200, #"{"status":"DECLINED"}"#) == .declined("no reason given"))
     }
 
@@ -45,6 +46,8 @@ import Testing
         (409, #"{"status":"DECLINED","reason":"x","transaction_id":"somebody else's"}"#),
         (201, #"{"status":"OK","action":"settled"}"#), (500, #"{"status":"OK","action":"settled"}"#),
         (302, #"{"status":"DECLINED","reason":"x"}"#), (502, #"{"status":"DECLINED","reason":"x"}"#),
+        (200, #"{"status":"OK","status":"DECLINED","action":"settled"}"#),
+        (200, #"{"status":"OK","action":"settled"} x"#), (200, #"{"status":"DECLINED","reason":{}}"#),
         (404, "not found"), (503, ""),
     ])
     func unreadable(status: UInt, body: String) {

@@ -1,7 +1,7 @@
 import Coordinator
 import Testing
 
-@testable import Participants
+@testable import ClearingParticipant
 
 /// Goal: attempts fit in the network's share of the deadline, and no vote says no while a hold may exist.
 @Suite struct HoldAttemptsTests {

@@ -1,3 +1,5 @@
+import Coordinator
+import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -44,6 +46,7 @@ final class ScriptedNetwork: Sendable {
         let box = Mutex<ScriptedNetwork?>(nil)
         let holder = Holder(box)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -131,4 +134,35 @@ final class ScriptedNetwork: Sendable {
             "HTTP/1.1 \(status) X\r\nContent-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
         }
     }
+}
+
+extension ScriptedNetwork.Act {
+    /// An attempt timeout that this act cannot meet by accident, nor keep a test waiting for.
+    var timeout: Milliseconds { if case .hang = self { Milliseconds(500) } else { .seconds(10) } }
+}
+
+/// A port that refuses connections, and that nobody else gets while it lives: bound, but not listening.
+final class ClosedPort {
+    private let descriptor: Int32
+    let address: String
+
+    struct Failure: Error {}
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let isBound = withUnsafeMutablePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        address = "http://127.0.0.1:\(UInt16(bigEndian: name.sin_port))"
+        guard isBound else { throw Failure() }
+    }
+
+    deinit { close(descriptor) }
 }

@@ -155,7 +155,8 @@ enum RowVerdict: Equatable {
     case refused(Vote.Refusal)
 
     static func of(_ rows: [PaymentRow], _ begin: BeginRecord) -> RowVerdict {
-        if rows.contains(where: { $0.transaction == begin.transaction && $0.requestID == begin.intent.requestID.text }) {
+        if rows.contains(where: { $0.transaction == begin.transaction && $0.requestID == begin.intent.requestID.text })
+        {
             return .ours
         }
         guard let row = rows.first(where: { $0.requestID == begin.intent.requestID.text }) else {

@@ -24,7 +24,10 @@ extension DatabaseCore {
         case .running, .readingRow: completion(.open("the branch is still being prepared"))
         case .prepared, .contradicted, .unclear(nil): carryOut(order, completion)
         case .unclear(.some(let backend)):
+            guard !isClosing else { return completion(.open("the database is being closed")) }
+            awaitedEnds += 1
             awaitEnd(of: backend, until: EventLoop.now() + PostgresLimits.backendGoneWait) { [unowned self] failure in
+                awaitedEnds -= 1
                 if let failure { return completion(.open("\(backend) may still prepare the branch: \(failure)")) }
                 if case .unclear = work.phase { work.phase = .unclear(nil) }
                 carryOut(order, completion)
@@ -35,7 +38,8 @@ extension DatabaseCore {
     /// Terminates a backend and waits until it is gone from pg_stat_activity.
     ///
     /// - Parameter completion: told why that is not proven, or `nil`.
-    private func awaitEnd(of backend: Backend, until deadline: MonotonicTime, _ completion: @escaping (String?) -> Void) {
+    private func awaitEnd(of backend: Backend, until deadline: MonotonicTime, _ completion: @escaping (String?) -> Void)
+    {
         runControl([SessionStatements.terminate(backend)]) { [unowned self] report in
             if let failure = report.failure { return completion(failure) }
             guard report.results[0].rows?.isEmpty == false else { return completion(nil) }
@@ -70,7 +74,8 @@ extension DatabaseCore {
             Statements.whereabouts(of: order.begin.transaction, gid: gid), .urgent,
             deadline: EventLoop.now() + configuration.resolveTimeout
         ) { [unowned self] report in
-            guard report.failure == nil, let listed = report.results[0].rows, let witness = report.results[1].rows else {
+            guard report.failure == nil, let listed = report.results[0].rows, let witness = report.results[1].rows
+            else {
                 return completion(.open(report.failure ?? "no answer"))
             }
             guard listed.isEmpty else {

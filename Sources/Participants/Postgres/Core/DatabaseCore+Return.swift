@@ -10,11 +10,6 @@ extension DatabaseCore {
         noteTimeline(of: facts)
         preparedMax = facts.preparedTransactionsMax
         guard let owner else { return observerIsReady() }
-        guard preparedMax > 0 else {
-            return giveUp(
-                "two-phase commit is switched off there: set `max_prepared_transactions = "
-                    + "\(configuration.preparedTransactionsAdvised)` in postgresql.conf and restart PostgreSQL")
-        }
         checkSchema { [unowned self] in readFence(owner, attempt: 1) }
     }
 
@@ -54,7 +49,8 @@ extension DatabaseCore {
         guard let new = facts.timeline else { return }
         defer { timeline = new }
         guard let old = timeline, old != new else { return }
-        events.note(.error, "\(index): the server's timeline changed from \(old) to \(new): it was failed over or restored")
+        events.note(
+            .error, "\(index): the server's timeline changed from \(old) to \(new): it was failed over or restored")
         events.timelineChanged(old, new)
     }
 
@@ -88,7 +84,8 @@ extension DatabaseCore {
                     "the tables could not be migrated: \(failure); a request_id is in `transactions` more than once: make "
                         + "them unique, the older row is the payment")
             case .notPossible, .integrity, .undefinedObject, .duplicateObject:
-                giveUp("the tables could not be migrated: \(failure); the role needs the right to create and alter them")
+                giveUp(
+                    "the tables could not be migrated: \(failure); the role needs the right to create and alter them")
             case .busy, .resources, .rolledBack, .connectionLost, .other, nil:
                 fail("the tables could not be migrated: \(failure)")
             }
@@ -99,7 +96,8 @@ extension DatabaseCore {
 
     private func readFence(_ owner: FencePair, attempt: Int) {
         soundStep(
-            "the fence could not be read", [SessionStatements.fenceRow(of: logID), .query("SELECT 1", endsSegment: true)]
+            "the fence could not be read",
+            [SessionStatements.fenceRow(of: logID), .query("SELECT 1", endsSegment: true)]
         ) { [unowned self] rows in
             let row = rows[0].first.flatMap(SessionStatements.readFence)
             guard row != nil || rows[0].isEmpty else { return giveUp("the row in holdfast_fence cannot be read") }
@@ -123,7 +121,9 @@ extension DatabaseCore {
     }
 
     private func swapFence(_ seen: FencePair?, _ owner: FencePair, attempt: Int) {
-        guard attempt <= PostgresLimits.fenceSwapsMax else { return fail("the fence is being changed by somebody else") }
+        guard attempt <= PostgresLimits.fenceSwapsMax else {
+            return fail("the fence is being changed by somebody else")
+        }
         append(.fenceAttempted(index, owner), unless: fence.attempted.contains(owner)) { [unowned self] in
             if !fence.attempted.contains(owner) { fence.attempted.append(owner) }
             step(SessionStatements.swapFence(seen, to: owner, log: logID, database: index)) { [unowned self] report in

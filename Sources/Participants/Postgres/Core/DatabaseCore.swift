@@ -57,12 +57,15 @@ final class DatabaseCore: @unchecked Sendable {
     private var firstAttempt: PostgresDatabase.FirstAttempt?
     private var firstAttemptWaiters: [@Sendable (PostgresDatabase.FirstAttempt) -> Void] = []
     private var lastFatal: String?
-    private var isClosing = false
+    private(set) var isClosing = false
+    /// Resolutions that wait for a backend to be gone.
+    var awaitedEnds = 0
     /// The thread's links and jobs know their owner without keeping it alive: it lives until it is closed.
     private var keptAlive: DatabaseCore?
 
     init(
-        index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole, events: PostgresEvents,
+        index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole,
+        events: PostgresEvents,
         loop: EventLoop
     ) {
         self.index = index
@@ -155,11 +158,13 @@ final class DatabaseCore: @unchecked Sendable {
 
     /// An operator has to do something; looked at again after a while.
     func refuse(_ message: String) {
-        setState(.refused(message))
+        // The pool's connections were checked one by one: what is wrong with a new one is not wrong with them.
+        if !isAvailable { setState(.refused(message)) }
+        if lastFatal != message {
+            lastFatal = message
+            events.fatal("\(index) (\(configuration)): \(message)")
+        }
         finishFirstAttempt(.failed(message))
-        guard lastFatal != message else { return }
-        lastFatal = message
-        events.fatal("\(index) (\(configuration)): \(message)")
     }
 
     /// Another server took the log over: nothing is sent to the database any more.
@@ -171,9 +176,9 @@ final class DatabaseCore: @unchecked Sendable {
         returnNumber += 1
         control?.stop()
         for link in pool { link.stop() }
+        events.fencedOut("\(index) (\(configuration)): \(message)")
         refuseWaiting(message)
         finishFirstAttempt(.failed(message))
-        events.fencedOut("\(index) (\(configuration)): \(message)")
     }
 
     func awaitFirstAttempt(_ completion: @escaping @Sendable (PostgresDatabase.FirstAttempt) -> Void) {
@@ -269,7 +274,7 @@ final class DatabaseCore: @unchecked Sendable {
     }
 
     private func waitForJobs(until deadline: MonotonicTime, _ completion: @escaping @Sendable () -> Void) {
-        let isBusy = pool.contains { $0.backend != nil && !$0.isIdle }
+        let isBusy = awaitedEnds > 0 || pool.contains { $0.backend != nil && !$0.isIdle }
         if isBusy, EventLoop.now() < deadline {
             _ = loop.schedule(after: PostgresLimits.backendPoll) { [self] in waitForJobs(until: deadline, completion) }
             return
@@ -298,7 +303,7 @@ final class DatabaseCore: @unchecked Sendable {
 
 extension DatabaseCore {
     /// A link that has nothing to do.
-    fileprivate func isIdle(_ link: DatabaseLink) {
+    fileprivate func offer(_ link: DatabaseLink) {
         idle.append(link)
         dispatch()
     }
@@ -331,7 +336,7 @@ extension DatabaseCore: LinkOwner {
         guard !isOver else { return .stop }
         switch Setup.judge(
             report, isControl: link === control, backendPID: backendPID, serverVersion: serverVersion,
-            identity: fence.identity, fence: owner)
+            identity: fence.identity, fence: owner, preparedAdvised: configuration.preparedTransactionsAdvised)
         {
         case .sound(let facts):
             if link === control { self.facts = facts }
@@ -340,7 +345,9 @@ extension DatabaseCore: LinkOwner {
         case .refused(let reason):
             if link === control {
                 refuse(reason)
-            } else {
+            } else if lastFatal != reason {
+                // Every connection of the pool meets the same.
+                lastFatal = reason
                 events.note(.error, "\(index) \(link.name): \(reason)")
             }
             return .retry(reason, after: PostgresLimits.refusedRetry)
@@ -352,7 +359,7 @@ extension DatabaseCore: LinkOwner {
 
     func linkIsIdle(_ link: DatabaseLink) {
         guard link === control else {
-            isIdle(link)
+            offer(link)
             return updateAvailability()
         }
         switch controlPhase {

@@ -13,10 +13,11 @@ enum Setup: Equatable {
     /// - Parameters:
     ///   - report: of the settings, the facts and, for the pool, the fence and the prepared statements.
     ///   - identity: the database that is expected; `nil` if this is the first time.
-    ///   - fence: the pair that has to be there.
+    ///   - fence: the pair that has to be there; `nil` for an observer, who prepares nothing.
+    ///   - preparedAdvised: what `max_prepared_transactions` is advised to be where it is 0.
     static func judge(
         _ report: JobReport, isControl: Bool, backendPID: Int32, serverVersion: Int, identity: DatabaseIdentity?,
-        fence: FencePair?
+        fence: FencePair?, preparedAdvised: Int
     ) -> Setup {
         guard serverVersion >= PostgresLimits.serverVersionMin else {
             return .refused(
@@ -41,6 +42,11 @@ enum Setup: Equatable {
                     + "\(identity)): point the setting at the former one again; if the database was moved by dump and "
                     + "restore, finish all payments on the former one first and start a new state directory")
         }
+        if fence != nil, facts.preparedTransactionsMax < 1 {
+            return .refused(
+                "two-phase commit is switched off there: set `max_prepared_transactions = \(preparedAdvised)` in "
+                    + "postgresql.conf and restart PostgreSQL")
+        }
         if !isControl, report.results.count > 2, let refusal = judgeFence(report.results[2], fence) { return refusal }
         if let failure = report.failure { return .notNow(failure) }
         return .sound(facts)
@@ -51,14 +57,16 @@ enum Setup: Equatable {
         switch result {
         case .ok(let rows):
             guard let row = rows.first.flatMap(SessionStatements.readFence) else {
-                return .fencedOut("the fence of this log is gone from the database: it was restored, or the row was deleted")
+                return .fencedOut(
+                    "the fence of this log is gone from the database: it was restored, or the row was deleted")
             }
             guard row.pair != owner else { return nil }
             return .fencedOut(
                 "the database is fenced by \(row.pair), and this server is \(owner.map { "\($0)" } ?? "none"): another server "
                     + "took this log over, or the database was restored")
         case .failed(let error) where error.code == undefinedTable:
-            return .fencedOut("the fence of this log is gone from the database: it was restored, or the table was dropped")
+            return .fencedOut(
+                "the fence of this log is gone from the database: it was restored, or the table was dropped")
         case .failed(let error): return .notNow(error.description)
         case .unexpectedTag, .skipped: return .notNow("the fence could not be read")
         }

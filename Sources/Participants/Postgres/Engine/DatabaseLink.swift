@@ -119,6 +119,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         watchSocket(of: connection, .writable)
     }
 
+    /// libpq looks the names of a second and further hosts up here, where it blocks; with several hosts, give addresses.
     private func continueConnecting(_ connection: LibpqConnection) {
         switch connection.continueConnecting() {
         case .wantsRead: watchSocket(of: connection, .readable)
@@ -237,7 +238,8 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     /// Asks for the statement to be cancelled; if the server does not end it in time, the connection is given up.
     private func deadlinePassed(_ running: RunningJob) {
         switch phase {
-        case .settingUp(let connection, let job), .busy(let connection, _, let job), .cleaning(let connection, _, let job):
+        case .settingUp(let connection, let job), .busy(let connection, _, let job),
+            .cleaning(let connection, _, let job):
             guard job === running else { return }
             running.isCancelled = true
             if let key = connection.cancelKey() { _ = canceller.submit { _ = key.cancel() } }

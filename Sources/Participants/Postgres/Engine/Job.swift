@@ -46,7 +46,8 @@ struct JobReport {
                 switch result {
                 case .ok: continue
                 case .failed(let error): return error.description
-                case .unexpectedTag(let tag): return "the server answered \(tag.debugDescription), which was not asked for"
+                case .unexpectedTag(let tag):
+                    return "the server answered \(tag.debugDescription), which was not asked for"
                 case .skipped: return "skipped"
                 }
             }

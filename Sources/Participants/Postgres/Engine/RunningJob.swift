@@ -60,7 +60,9 @@ final class RunningJob {
     ) -> StatementResult {
         switch status {
         case .commandOK:
-            guard let expected = statement.expectedTag, result.hasTag(expected) else { return .unexpectedTag(result.tag) }
+            guard let expected = statement.expectedTag, result.hasTag(expected) else {
+                return .unexpectedTag(result.tag)
+            }
             return .ok([])
         case .rows: return statement.expectedTag == nil ? .ok(result.rows) : .unexpectedTag(result.tag)
         case .error: return .failed(result.error)

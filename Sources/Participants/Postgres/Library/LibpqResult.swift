@@ -48,7 +48,9 @@ struct LibpqResult: ~Copyable {
         let columns = PQnfields(handle)
         return (0..<PQntuples(handle)).map { row in
             (0..<columns).map { column in
-                guard PQgetisnull(handle, row, column) == 0, let value = PQgetvalue(handle, row, column) else { return nil }
+                guard PQgetisnull(handle, row, column) == 0, let value = PQgetvalue(handle, row, column) else {
+                    return nil
+                }
                 return String(cString: value)
             }
         }

@@ -77,7 +77,8 @@ enum PrepareJudgement: Equatable {
     private static func judge(tag: String, at step: Step) -> PrepareJudgement {
         switch step {
         // PREPARE in a failed block answers success with this tag, and prepares nothing.
-        case .prepare where tag == "ROLLBACK": .refused(.unavailable("the transaction was rolled back instead of prepared"))
+        case .prepare where tag == "ROLLBACK":
+            .refused(.unavailable("the transaction was rolled back instead of prepared"))
         case .begin, .payment, .merchantEntry, .prepare:
             // A rule or trigger swallowed the row, and PREPARE ran all the same: without a witness.
             .unknown("\(step) was answered \(tag.debugDescription); look for rules and triggers on our tables")

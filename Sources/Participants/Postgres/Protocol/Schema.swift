@@ -11,7 +11,8 @@ enum Schema {
 
     /// What was applied, and the oldest version of this program's schema that can work with it.
     static let appliedVersion = Statement.query(
-        "SELECT pg_catalog.max(version)::text, pg_catalog.max(usable_from)::text FROM holdfast_schema", endsSegment: true)
+        "SELECT pg_catalog.max(version)::text, pg_catalog.max(usable_from)::text FROM holdfast_schema",
+        endsSegment: true)
 
     enum Judgement: Equatable {
         case upToDate
@@ -39,7 +40,8 @@ enum Schema {
             .command(schemaTable, tag: "CREATE TABLE"), .command(transactionsTable, tag: "CREATE TABLE"),
             .command(transactionsColumns, tag: "ALTER TABLE"), .command(widening, tag: "DO"),
             .command(
-                "CREATE UNIQUE INDEX IF NOT EXISTS transactions_txn_id_key ON transactions (txn_id)", tag: "CREATE INDEX"),
+                "CREATE UNIQUE INDEX IF NOT EXISTS transactions_txn_id_key ON transactions (txn_id)",
+                tag: "CREATE INDEX"),
             .command(merchantEntriesTable, tag: "CREATE TABLE"), .command(fenceTable, tag: "CREATE TABLE"),
             .command(recordVersion, tag: "DO"), .command("COMMIT", tag: "COMMIT", endsSegment: true),
         ]

@@ -134,7 +134,9 @@ enum Statements {
             gid.utf8.count <= PostgresLimits.gidBytesMax
                 && gid.utf8.allSatisfy { byte in
                     switch byte {
-                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                        UInt8(ascii: "_"):
+                        true
                     default: false
                     }
                 }, "a gid of ours has only a-z, 0-9 and _")

@@ -1,0 +1,73 @@
+/// Which modules a target may import.
+struct TargetRule: Sendable {
+    let name: String
+    /// From the package's root, without a final slash.
+    let folder: String
+    /// Targets of this package.
+    let ours: Set<String>
+    /// Modules of other packages and of the system.
+    let others: Set<String>
+
+    init(_ name: String, folder: String? = nil, ours: Set<String> = [], others: Set<String> = []) {
+        self.name = name
+        self.folder = folder ?? "Sources/\(name)"
+        self.ours = ours
+        self.others = others
+    }
+
+    var allowed: Set<String> { ours.union(others) }
+
+    var allowedText: String {
+        allowed.isEmpty ? "nothing but the standard library" : allowed.sorted().joined(separator: ", ")
+    }
+}
+
+/// Who may import whom. A change here is a change of the architecture and is reviewed as one.
+enum ImportTable {
+    /// The C library's Swift overlay, and atomics and locks: what a shell needs of the system.
+    private static let system: Set<String> = ["Glibc", "Synchronization"]
+
+    static let targets: [TargetRule] = [
+        // C libraries: a module map and a shim, no Swift.
+        TargetRule("CLMDB"),
+        TargetRule("CPostgres"),
+
+        // Pure: no I/O, no clock, no randomness, so that a simulation can run them.
+        TargetRule("Payments"),
+        TargetRule("Coordinator", ours: ["Payments"]),
+
+        // Shells around the core. Each C library stays behind one of them.
+        TargetRule("WAL", ours: ["Coordinator", "Payments", "CLMDB"], others: system),
+        TargetRule("Telemetry", others: system),
+        TargetRule(
+            "PostgresParticipant", folder: "Sources/Participants/Postgres",
+            ours: ["Coordinator", "Payments", "CPostgres"], others: system),
+        TargetRule(
+            "ClearingParticipant", folder: "Sources/Participants/Clearing", ours: ["Coordinator", "Payments"],
+            others: system.union(["AsyncHTTPClient", "Foundation", "NIOCore", "NIOHTTP1", "NIOPosix"])),
+        TargetRule(
+            "Runtime", ours: ["Coordinator", "Payments", "Telemetry"], others: system.union(["Crypto", "NIOCore"])),
+        TargetRule("HTTPService", others: ["NIOCore", "NIOHTTP1"]),
+
+        // The only one that knows the log's engine and the participants at once.
+        TargetRule(
+            "Assembly",
+            ours: [
+                "Coordinator", "Payments", "WAL", "PostgresParticipant", "ClearingParticipant", "Runtime", "Telemetry",
+            ],
+            others: system.union(["AsyncHTTPClient", "Foundation", "NIOCore", "NIOPosix"])),
+
+        // Programs.
+        TargetRule(
+            "Server", ours: ["Coordinator", "Payments", "Runtime", "Telemetry", "Assembly", "HTTPService"],
+            others: system.union(["Foundation", "NIOCore", "NIOHTTP1", "NIOPosix", "UnixSignals"])),
+        TargetRule(
+            "recover", ours: ["Coordinator", "Payments", "Runtime", "Telemetry", "Assembly"],
+            others: system.union(["ArgumentParser", "Foundation"])),
+        TargetRule(
+            "ClearingSimulator", ours: ["Payments", "HTTPService"],
+            others: system.union([
+                "ArgumentParser", "FoundationEssentials", "NIOCore", "NIOHTTP1", "NIOPosix", "UnixSignals",
+            ])),
+    ]
+}

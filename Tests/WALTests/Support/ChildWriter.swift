@@ -1,0 +1,98 @@
+import Coordinator
+import Foundation
+import Payments
+import Synchronization
+import Testing
+
+@testable import WAL
+
+/// A server in miniature, in a process of its own: it writes payments for ever and notes what it was told is durable. It is this
+/// test program once more, told by its environment to run nothing but ``writeForEver()``.
+struct ChildWriter {
+    private static let variable = "HOLDFAST_WAL_TEST_CHILD"
+    static var directoryOfThisChild: String? { ProcessInfo.processInfo.environment[variable] }
+
+    let process = Process()
+    let directory: TestDirectory
+    private let notes: String
+
+    /// Starts the child on a new directory.
+    init() throws {
+        directory = try TestDirectory()
+        notes = directory.path + "/notes"
+        process.executableURL = URL(
+            fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        process.arguments = ["--testing-library", "swift-testing", "--filter", "writeForEver"]
+        var environment = ProcessInfo.processInfo.environment
+        environment[Self.variable] = directory.path
+        process.environment = environment
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+    }
+
+    /// What the child was told is durable: the numbers of payments, each once for its BEGIN and once for its COMMIT.
+    var noted: [UInt64] {
+        guard let data = FileManager.default.contents(atPath: notes) else { return [] }
+        return data.withUnsafeBytes { bytes in
+            (0..<(bytes.count / 8)).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+        }
+    }
+
+    func waitUntilNoted(_ count: Int) async throws {
+        for _ in 0..<3000 {
+            if noted.count >= count { return }
+            try #require(process.isRunning, "the child ended by itself")
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        Issue.record("the child noted \(noted.count) steps within 30 s")
+    }
+
+    /// As the machine would: no chance to tidy up.
+    func kill() {
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// In the child.
+    static func run(in path: String) throws {
+        let log = try LMDBLog.open(
+            in: try StateDirectory.acquire(path: path, allowUnsafeFileSystem: true), configuration: TestLog.small,
+            incarnation: Incarnation(rawValue: 1), newLogID: Sample.log, clock: { Sample.startedAt },
+            deliver: { $0() }, failure: { message in fatalError(message) })
+        let notes = open(path + "/notes", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        guard notes >= 0 else { throw LogError(.storage, "the child cannot write its notes") }
+        // A bounded number at once; each finished payment begins the next.
+        let next = Mutex<UInt64>(0)
+        @Sendable func note(_ number: UInt64) {
+            var number = number
+            _ = write(notes, &number, 8)
+        }
+        @Sendable func pay() {
+            let number = next.withLock { value in
+                value += 1
+                return value
+            }
+            log.append(.begin(Sample.begin(number)), urgency: .forced) { answer in
+                guard answer.isTaken else { return }
+                note(number)
+                log.append(.commit(Sample.commit(number)), urgency: .forced) { answer in
+                    guard answer.isTaken else { return }
+                    note(number)
+                    pay()
+                }
+            }
+        }
+        for _ in 0..<16 { pay() }
+        // Whoever started this process ends it; if that one is gone, this ends by itself.
+        sleep(120)
+        log.close()
+    }
+}
+
+/// Does nothing unless this process is the child.
+@Test(.enabled(if: ChildWriter.directoryOfThisChild != nil, "runs in a child process only"))
+func writeForEver() throws {
+    guard let path = ChildWriter.directoryOfThisChild else { return }
+    try ChildWriter.run(in: path)
+}
