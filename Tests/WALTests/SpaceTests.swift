@@ -66,17 +66,25 @@ struct SpaceTests {
         test.log.close()
     }
 
-    /// Goal: above its share of the map the log takes no BEGIN, so that everything that was let in can be finished.
+    /// Goal: above its share of the map the log takes no BEGIN, so that what is in flight then can still be decided and ended.
     @Test func everythingAdmittedCanFinish() async throws {
         var configuration = TestLog.small
-        configuration.mapBytes = 1 << 20
+        configuration.mapBytes = 2 << 20
         let test = try TestLog(configuration: configuration)
-        var taken: UInt64 = 0
-        while await test.take(.begin(Sample.begin(taken + 1))).isTaken { taken += 1 }
+        var first: UInt64 = 1
+        var isRefused = false
+        while !isRefused {
+            let begins = await test.takeTogether((first..<(first + 40)).map { .begin(Sample.begin($0)) })
+            isRefused = begins.contains { $0.refusal == .full }
+            let begun = (first..<(first + 40)).filter { begins[Int($0 - first)].isTaken }
+            guard !begun.isEmpty else { break }
+            let decisions = await test.takeTogether(begun.map { .commit(Sample.commit($0)) })
+            let ends = await test.takeTogether(begun.map { .end(Sample.end($0, .committed)) })
+            #expect((decisions + ends).allSatisfy { $0.isTaken })
+            first += 40
+        }
+        #expect(first > 400)
         #expect(test.log.statistics.fullBatches == 0)
-        let decisions = await test.takeTogether((1...taken).map { .commit(Sample.commit($0)) })
-        let ends = await test.takeTogether((1...taken).map { .end(Sample.end($0, .committed)) })
-        #expect((decisions + ends).allSatisfy { $0.isTaken })
         #expect(try test.log.snapshot().active.isEmpty)
         test.log.close()
     }
