@@ -15,12 +15,17 @@ extension Node {
 
     /// The plan for everything that is unfinished now.
     ///
-    /// The order matters: the databases are looked at first and the log after them, so that a transaction that is begun in between is
-    /// not taken for a stray.
+    /// Beside a running server the order matters: the databases first, the log after them, so that what begins in between is not
+    /// taken for a stray; then the databases again, and only what both lists show counts, so that neither is what ends in between.
     public func plan(liveEpoch: Epoch?) async throws -> RecoveryPlan {
         let before = try log.snapshot()
-        let observations = await observe(witnessesOf: before.active.map(\.transaction))
-        let snapshot = liveEpoch == nil ? before : try log.snapshot()
+        let transactions = before.active.map(\.transaction)
+        var observations = await observe(witnessesOf: transactions)
+        var snapshot = before
+        if liveEpoch != nil {
+            snapshot = try log.snapshot()
+            observations = await observe(witnessesOf: transactions).merging(observations) { $0.listedAlsoIn($1) }
+        }
         let history = try Observation.history(of: observations, snapshot: snapshot) { try log.ended($0) }
         return RecoveryPlan(
             .init(snapshot: snapshot, liveEpoch: liveEpoch, observations: observations, history: history))

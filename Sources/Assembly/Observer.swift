@@ -24,11 +24,15 @@ public enum Observer {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         for database in databases { try database.start() }
         await Observation.awaitFirstAttempts(databases, atMost: Observation.timeMax, loop: loop)
-        let observations = await Observation.gather(
-            databases, witnessesOf: first.active.map(\.transaction), loop: loop)
-        // The log again, after the databases: what ended in between is explained by the history.
+        let transactions = first.active.map(\.transaction)
+        var observations = await Observation.gather(databases, witnessesOf: transactions, loop: loop)
         let snapshot = try reader.snapshot()
         let live = liveEpoch(settings.stateDirectory, snapshot)
+        if live != nil {
+            // As the server's own pass does: only what stays from one look to the next is judged.
+            observations = await Observation.gather(databases, witnessesOf: transactions, loop: loop)
+                .merging(observations) { $0.listedAlsoIn($1) }
+        }
         let history = try Observation.history(of: observations, snapshot: snapshot) { try reader.ended($0) }
         for database in databases {
             await withTimeout(Observation.timeMax, on: loop, otherwise: ()) { done in database.close { done(()) } }

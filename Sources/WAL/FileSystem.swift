@@ -58,9 +58,24 @@ enum FileSystem {
     /// Bytes left for an unprivileged process; `nil` if the file system does not say.
     static func freeBytes(below path: String) -> Int? {
         var status = statvfs()
-        guard statvfs(path, &status) == 0 else { return nil }
+        return statvfs(path, &status) == 0 ? freeBytes(status) : nil
+    }
+
+    /// Likewise, of the file system that an open file is on.
+    static func freeBytes(of descriptor: Int32) -> Int? {
+        var status = statvfs()
+        return fstatvfs(descriptor, &status) == 0 ? freeBytes(status) : nil
+    }
+
+    private static func freeBytes(_ status: statvfs) -> Int {
         let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
         return overflow ? Int.max : Int(clamping: bytes)
+    }
+
+    /// What a file occupies on the disk, bytes; `stat(2)` counts blocks of 512.
+    static func allocatedBytes(of descriptor: Int32) -> Int? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_blocks) * 512 : nil
     }
 
     /// Makes directory entries durable.

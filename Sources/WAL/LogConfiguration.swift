@@ -5,8 +5,8 @@ public struct LogConfiguration: Sendable, Hashable {
     /// The largest size of the data file, bytes.
     ///
     /// LMDB maps the whole file, so this reserves addresses, neither memory nor disk: it can be generous. A payment takes about
-    /// 2 KiB for as long as it is retained, so the 64 GiB default holds about 24 hours at 250 payments a second below the
-    /// mark of 70 %. May be raised at any start; lowering it below what is in use has no effect.
+    /// 1 KiB for as long as it is retained, so below the mark of 70 % the 64 GiB default holds 24 hours of about 500 payments
+    /// a second. May be raised at any start; lowering it below what is in use has no effect.
     public var mapBytes: Int
     /// Disk space that is really allocated beyond what is in use, bytes, so that decisions and reversals can be written when
     /// the disk is full. 0 switches it off.

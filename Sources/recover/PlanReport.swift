@@ -13,7 +13,7 @@ struct PlanReport {
     var text: String {
         var parts: [String] = []
         if !plan.transactions.isEmpty { parts.append(transactions) }
-        if !plan.reversals.isEmpty { parts.append(reversals) }
+        if !plan.reversals.isEmpty || !plan.heldReversals.isEmpty { parts.append(reversals) }
         if !plan.strays.isEmpty { parts.append(strays) }
         parts.append(summary)
         return parts.joined(separator: "\n\n")
@@ -37,6 +37,11 @@ struct PlanReport {
             table.add(
                 task.transaction.description, age(task.createdAt), task.intent.amount.description,
                 String(task.refusals), task.words)
+        }
+        for task in plan.heldReversals {
+            table.add(
+                task.transaction.description, age(task.createdAt), task.intent.amount.description,
+                String(task.refusals), "held: a database committed the payment")
         }
         return table.text
     }
@@ -91,12 +96,8 @@ struct PlanReport {
                         verdict: verdict.verdict.code, evidence: verdict.verdict.words,
                         action: verdict.verdict.action)
                 },
-                reversals: plan.reversals.map {
-                    Document.Reversal(
-                        txnId: $0.transaction.description, amount: $0.intent.amount.decimalText,
-                        currency: $0.intent.amount.currency.code, refusals: $0.refusals,
-                        isParked: $0.parkedReason != nil, action: $0.words)
-                },
+                reversals: plan.reversals.map { Document.Reversal($0, action: $0.words) }
+                    + plan.heldReversals.map { Document.Reversal($0, action: "held: a database committed the payment") },
                 prepared: plan.strays.map {
                     Document.Prepared(
                         gid: $0.prepared.gid, database: $0.prepared.databaseName, owner: $0.prepared.owner,
@@ -130,6 +131,15 @@ struct PlanReport {
             let refusals: Int
             let isParked: Bool
             let action: String
+
+            init(_ task: ReversalTask, action: String) {
+                txnId = task.transaction.description
+                amount = task.intent.amount.decimalText
+                currency = task.intent.amount.currency.code
+                refusals = task.refusals
+                isParked = task.parkedReason != nil
+                self.action = action
+            }
         }
 
         struct Prepared: Encodable {

@@ -4,7 +4,7 @@ import Testing
 
 /// The circuit breaker keeps new payments away from a network that does not answer, and delays the rest.
 @Suite struct BreakerTests {
-    private static let openFor = Milliseconds(150)
+    private static let openFor = Milliseconds(400)
 
     /// Opens after two failures in a row.
     private static func world() -> World {

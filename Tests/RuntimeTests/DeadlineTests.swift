@@ -5,10 +5,12 @@ import Testing
 
 /// Time to decide, and time to answer.
 @Suite struct DeadlineTests {
-    private static func world(databases: Int = 1) -> World {
-        World(databases: databases) {
-            $0.prepareTimeout = Milliseconds(80)
-            $0.commitTimeout = Milliseconds(80)
+    private static let prepareTimeout = Milliseconds(300)
+
+    private static func world() -> World {
+        World {
+            $0.prepareTimeout = prepareTimeout
+            $0.commitTimeout = Milliseconds(100)
         }
     }
 
@@ -56,7 +58,7 @@ import Testing
         let world = Self.world()
         world.log.hold(\.isBegin)
         let ticket = world.submit("r1")
-        try await Task.sleep(for: .milliseconds(100))
+        try await Task.sleep(for: .milliseconds(Self.prepareTimeout.count + 20))
         world.log.release()
         #expect(try await ticket.reply().answer.text == "DECLINED txn_init_failed")
         try await world.idle()
@@ -69,7 +71,7 @@ import Testing
         let before = SystemClock.monotonic()
         try await world.pay("r1")
         let deadline = try #require(world.clearing.votes.orders.first?.deadline)
-        #expect(deadline >= before + Milliseconds(80) && deadline <= SystemClock.monotonic() + Milliseconds(80))
+        #expect(deadline >= before + Self.prepareTimeout && deadline <= SystemClock.monotonic() + Self.prepareTimeout)
     }
 
     /// Goal: a commit that is not proven within the waiter's time is PENDING, never DECLINED; a later repeat hears APPROVED.
@@ -93,7 +95,7 @@ import Testing
         let world = Self.world()
         world.database.resolutions.hold()
         let first = world.submit("r1")
-        try await Task.sleep(for: .milliseconds(100))
+        try await Task.sleep(for: .milliseconds(Self.prepareTimeout.count))
         let joined = world.submit("r1")
         #expect(try await first.reply().answer.text == "PENDING")
         #expect(!joined.isAnswered)

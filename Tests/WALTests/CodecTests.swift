@@ -55,11 +55,14 @@ struct CodecTests {
             let entry = random.requestEntry()
             let task = random.task(random.transaction())
             let fence = random.fence()
-            #expect(try decode(StateCodec.encode(active)) { try StateCodec.decodeActive($0, of: active.transaction) } == active)
+            #expect(
+                try decode(StateCodec.encode(active)) { try StateCodec.decodeActive($0, of: active.transaction) }
+                    == active)
             #expect(
                 try decode(StateCodec.encode(entry)) { try StateCodec.decodeRequest($0, of: entry.intent.requestID) }
                     == entry)
-            #expect(try decode(StateCodec.encode(task)) { try StateCodec.decodeReversal($0, of: task.transaction) } == task)
+            #expect(
+                try decode(StateCodec.encode(task)) { try StateCodec.decodeReversal($0, of: task.transaction) } == task)
             #expect(try decode(MetaCodec.encode(fence)) { try MetaCodec.decodeFence($0, of: fence.database) } == fence)
         }
     }

@@ -199,7 +199,8 @@ struct GoldenTests {
                     "meta.fence",
                     MetaCodec.encode(
                         DatabaseFence(
-                            database: DatabaseIndex(rawValue: 1), identity: identity, confirmed: pair, attempted: [pair]))
+                            database: DatabaseIndex(rawValue: 1), identity: identity, confirmed: pair, attempted: [pair]
+                        ))
                 ),
                 (
                     "quarantine",

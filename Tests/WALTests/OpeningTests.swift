@@ -16,7 +16,8 @@ struct OpeningTests {
             .commit(Sample.commit(2)), .acknowledged(Sample.acknowledged(2)), .abort(Sample.abort(3)),
             .park(Sample.park(3)), .commit(Sample.commit(4)), .end(Sample.end(4, .committed)),
             .fenceAttempted(
-                DatabaseIndex(rawValue: 1), FencePair(epoch: Epoch(rawValue: 1), incarnation: Incarnation(rawValue: 5))))
+                DatabaseIndex(rawValue: 1), FencePair(epoch: Epoch(rawValue: 1), incarnation: Incarnation(rawValue: 5)))
+        )
         let before = try test.log.snapshot()
         test.log.close()
 

@@ -27,10 +27,29 @@ struct ProcessTests {
             if count == 2, case .commit(let commit) = decision {
                 #expect(commit.record == Sample.commit(number))
             } else if count == 2 {
-                Issue.record("payment \(number) has a receipt for its COMMIT, the log says \(String(describing: decision))")
+                Issue.record(
+                    "payment \(number) has a receipt for its COMMIT, the log says \(String(describing: decision))")
             }
             #expect(try test.log.lookUp(Sample.intent(number).requestID) != nil)
         }
+        test.log.close()
+        #expect(try LogReader(path: child.directory.path).verify().isSound)
+    }
+
+    /// Goal: a write that fails ends the process at once, is never tried again, and leaves a log that opens with everything that a
+    /// receipt was given for. The signal that a limit on files sends is ignored, or the child would have died of it.
+    @Test func failedWriteEndsTheProcess() async throws {
+        let child = try ChildWriter(fileLimitBytes: 400 << 10)
+        defer { child.kill() }
+        for _ in 0..<3000 where child.process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(!child.process.isRunning)
+        #expect(child.process.terminationReason == .exit)
+        #expect(child.process.terminationStatus == ChildWriter.exitAfterFailure)
+        let noted = Set(child.noted)
+        #expect(noted.count > 50)
+        let test = try TestLog(in: child.directory)
+        let active = Set(try test.log.snapshot().active.map(\.transaction))
+        for number in noted { #expect(active.contains(Sample.transaction(number))) }
         test.log.close()
         #expect(try LogReader(path: child.directory.path).verify().isSound)
     }

@@ -147,13 +147,18 @@ struct SpaceTests {
     /// Goal: a reserve that cannot be had stops admissions and nothing else.
     @Test func missingReserveStopsAdmissions() async throws {
         var configuration = TestLog.small
-        configuration.mapBytes = 1 << 46
-        // More than any disk has.
-        configuration.reserveBytes = 1 << 45
-        let test = try TestLog(configuration: configuration)
+        let directory = try TestDirectory()
+        let free = try #require(FileSystem.freeBytes(below: directory.path))
+        configuration.reserveBytes = 2 * free
+        configuration.mapBytes = 3 * free
+        let test = try TestLog(in: directory, configuration: configuration)
         #expect(!test.log.pressure.reserveIntact)
         #expect(!test.log.pressure.admitsNewTransactions)
         try await test.takeAll(.begin(Sample.begin(1)), .commit(Sample.commit(1)))
+        // It did not take the rest of the disk in trying.
+        var status = stat()
+        #expect(stat(directory.path + "/data.mdb", &status) == 0)
+        #expect(Int(status.st_blocks) * 512 < 1 << 20)
         test.log.close()
     }
 }

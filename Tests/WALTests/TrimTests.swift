@@ -28,7 +28,8 @@ struct TrimTests {
         // The start, and three records each of the first and the fifth.
         #expect(await test.trim(endedBefore: test.clock.now) == 7)
         #expect(
-            try (2...4 as ClosedRange<UInt64>).map { try test.log.history(of: Sample.transaction($0)).map(\.lsn) } == kept)
+            try (2...4 as ClosedRange<UInt64>).map { try test.log.history(of: Sample.transaction($0)).map(\.lsn) }
+                == kept)
         for number in [1, 5] as [UInt64] {
             #expect(try test.log.history(of: Sample.transaction(number)).isEmpty)
             #expect(try test.log.lookUp(Sample.intent(number).requestID) == nil)

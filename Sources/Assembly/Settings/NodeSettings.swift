@@ -67,9 +67,11 @@ public struct NodeSettings: Sendable {
     }
 
     private func refuseKeyInStateDirectory() throws(SettingError) {
-        let directory = URL(fileURLWithPath: stateDirectory).standardizedFileURL.path
-        let key = URL(fileURLWithPath: tokenKeyFile).standardizedFileURL.path
-        guard !key.hasPrefix(directory + "/") else {
+        let directory = URL(fileURLWithPath: stateDirectory).standardizedFileURL.resolvingSymlinksInPath().path
+        let key = URL(fileURLWithPath: tokenKeyFile).standardizedFileURL
+        // The key may not be there yet; then its directory tells where it will be.
+        let places = [key, key.resolvingSymlinksInPath(), key.deletingLastPathComponent().resolvingSymlinksInPath()]
+        guard !places.contains(where: { ($0.path + "/").hasPrefix(directory + "/") }) else {
             throw SettingError(
                 "TOKEN_KEY_FILE", "must not lie in STATE_DIR: whoever has the log must not have its key as well")
         }
@@ -80,7 +82,7 @@ public struct NodeSettings: Sendable {
     private static func databases(
         _ source: SettingSource, _ read: SettingReader
     ) throws(SettingError) -> [PostgresConfiguration] {
-        let numbered = source.variables(prefixed: "DB_URI_")
+        let numbered = source.numberedDatabases
         var uris: [(variable: String, text: String)] = []
         if let text = source.text("DB_URI") {
             guard numbered.isEmpty else {
@@ -151,8 +153,7 @@ public struct NodeSettings: Sendable {
 
     private static func listener(_ source: SettingSource, _ read: SettingReader) throws(SettingError) -> Listener {
         let bind = try read.text("BIND")
-        guard try read.flag("ALLOW_REMOTE_BIND") || bind == "::1" || bind.hasPrefix("127.") || bind == "localhost"
-        else {
+        guard try read.flag("ALLOW_REMOTE_BIND") || isLoopback(bind) else {
             throw SettingError(
                 "BIND",
                 "is not a loopback address, and the line protocol carries no credential; "
@@ -168,6 +169,15 @@ public struct NodeSettings: Sendable {
             backlog: try read.integer("LISTEN_BACKLOG", in: 1...65_535), reusesPort: try read.flag("REUSE_PORT"),
             idleTimeout: try read.seconds("IDLE_TIMEOUT", in: 0.001...86_400),
             apiToken: source.text("API_TOKEN"))
+    }
+}
+
+extension NodeSettings {
+    /// Only what can be nothing else: `127.example.com` is a name that may stand for any address.
+    private static func isLoopback(_ address: String) -> Bool {
+        if address == "localhost" || address == "::1" { return true }
+        let parts = address.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 }
 

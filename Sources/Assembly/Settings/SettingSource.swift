@@ -34,6 +34,9 @@ public struct SettingSource: Sendable {
     /// - Parameters:
     ///   - arguments: without the program's name; `--name value` or `--name=value`.
     ///   - environment: the process's own, or a test's.
+    ///
+    /// An empty text in the environment or the file counts as not set.
+    ///
     /// - Throws: ``SettingError`` for a flag or a file key that does not exist, a flag without a value, a file that cannot be read.
     public init(arguments: [String], environment: [String: String]) throws(SettingError) {
         self.environment = environment.filter { !$0.value.isEmpty }
@@ -50,14 +53,19 @@ public struct SettingSource: Sendable {
         flags[variable] ?? environment[variable] ?? file[variable]
     }
 
-    /// Every set variable that begins so, for numbered ones.
-    func variables(prefixed prefix: String) -> [String] {
-        Set(flags.keys).union(environment.keys).union(file.keys).filter { $0.hasPrefix(prefix) }.sorted()
+    /// Every `DB_URI_n` that is set; what else the environment holds under such a name is somebody else's.
+    var numberedDatabases: [String] {
+        Set(flags.keys).union(environment.keys).union(file.keys).filter(Self.isNumberedDatabase).sorted()
     }
 
     static func isKnown(_ variable: String) -> Bool {
-        NodeSettings.catalogue.contains { $0.variable == variable }
-            || (variable.hasPrefix("DB_URI_") && Int(variable.dropFirst("DB_URI_".count)) != nil)
+        NodeSettings.catalogue.contains { $0.variable == variable } || isNumberedDatabase(variable)
+    }
+
+    /// Whether it is `DB_URI_` and a number, written as people count: no sign, no leading zero.
+    private static func isNumberedDatabase(_ variable: String) -> Bool {
+        guard variable.hasPrefix("DB_URI_"), let number = Int(variable.dropFirst("DB_URI_".count)) else { return false }
+        return number >= 1 && variable == "DB_URI_\(number)"
     }
 
     private static func parse(_ arguments: [String]) throws(SettingError) -> [String: String] {
@@ -65,12 +73,18 @@ public struct SettingSource: Sendable {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
-            guard name.hasPrefix("--") else { throw SettingError(argument, "is not a flag; see --help") }
+            let name = String(parts.first ?? "")
+            guard name.hasPrefix("--") else {
+                // It may be a password or a URI with one: its place is told, not its text.
+                throw SettingError(
+                    "--", "must begin every flag, but argument \(rest.startIndex) does not begin with it; see --help")
+            }
             let variable = name.dropFirst(2).uppercased().replacingOccurrences(of: "-", with: "_")
             guard isKnown(variable) else { throw SettingError(name, "is not a flag of this program; see --help") }
-            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
-                throw SettingError(name, "needs a value")
+            let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() ?? ""
+            guard !value.isEmpty else { throw SettingError(name, "needs a value") }
+            guard parts.count == 2 || !value.hasPrefix("--") else {
+                throw SettingError(name, "needs a value; if it is to begin with --, write \(name)=VALUE")
             }
             flags[variable] = value
         }
@@ -93,7 +107,7 @@ public struct SettingSource: Sendable {
                 throw SettingError(key, "in CONFIG_FILE is not a variable of this program; see --help")
             }
             switch value {
-            case let text as String: texts[key] = text
+            case let text as String: texts[key] = text.isEmpty ? nil : text
             case let number as NSNumber: texts[key] = number.stringValue
             default: throw SettingError(key, "in CONFIG_FILE must be a string, a number or a boolean")
             }

@@ -39,7 +39,7 @@ public struct Branch: Sendable, Hashable {
 
 /// The name of a database branch in PostgreSQL: `visa_<log id>_<epoch>_<txn_id>_<database>`.
 ///
-/// Nothing that a client sent is part of it; it is unique in a whole cluster and at most 111 of the 199 bytes allowed.
+/// Nothing that a client sent is part of it; it is unique in a whole cluster and at most 102 of the 199 bytes allowed.
 public struct GlobalBranchID: Sendable, Hashable, CustomStringConvertible {
     public let log: LogID
     /// The epoch in which the transaction began.

@@ -60,7 +60,9 @@ public struct Incarnation: RawRepresentable, Sendable, Hashable, CustomStringCon
     public let rawValue: UInt64
     public init(rawValue: UInt64) { self.rawValue = rawValue }
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 16, let value = UInt64(text, radix: 16) else { return nil }
+        guard text.utf8.count == 16, let value = UInt64(text, radix: 16), Hexadecimal.text(value) == text else {
+            return nil
+        }
         rawValue = value
     }
     public var description: String { Hexadecimal.text(rawValue) }

@@ -45,3 +45,20 @@ public struct DatabaseObservation: Sendable, Hashable {
         self.state = state
     }
 }
+
+extension DatabaseObservation.State {
+    /// This look, with only those prepared transactions that an earlier one listed too: what came or went between the two is in
+    /// the hands of a running server. Without an earlier look nothing is known to have stayed.
+    public func listedAlsoIn(_ earlier: Self) -> Self {
+        switch (self, earlier) {
+        case (.unreachable, _): return self
+        case (.seen, .unreachable): return earlier
+        case (.seen(let now), .seen(let before)):
+            let stayed = Set(before.prepared)
+            return .seen(
+                .init(
+                    prepared: now.prepared.filter(stayed.contains), witnessed: now.witnessed,
+                    olderBackendsAlive: now.olderBackendsAlive))
+        }
+    }
+}

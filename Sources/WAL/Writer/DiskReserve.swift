@@ -36,15 +36,20 @@ struct DiskReserve {
     }
 
     /// Sees to it that the whole reserve lies behind `usedBytes`.
-    /// - Returns: whether it does.
+    ///
+    /// A file system that runs out of blocks in the middle leaves the file what it had got by then, and nothing for anybody else; so
+    /// what is not there is not asked for.
+    /// - Returns: whether the reserve is whole.
     mutating func cover(usedBytes: Int) -> Bool {
         guard reserveBytes > 0 else { return true }
         // Beyond the map nothing is ever written.
         let wanted = min(usedBytes + reserveBytes, mapBytes)
         guard wanted > max(usedBytes, allocatedEnd) else { return true }
         let generous = min(wanted + LogLimits.reserveSlackBytes, mapBytes)
-        if allocate(from: usedBytes, to: generous) || allocate(from: usedBytes, to: wanted) { return true }
-        return false
+        guard let held = FileSystem.allocatedBytes(of: descriptor), let free = FileSystem.freeBytes(of: descriptor)
+        else { return false }
+        if generous - held <= free, allocate(from: usedBytes, to: generous) { return true }
+        return wanted - held <= free && allocate(from: usedBytes, to: wanted)
     }
 
     private mutating func allocate(from start: Int, to end: Int) -> Bool {

@@ -181,6 +181,9 @@ extension World {
         if settings.flaw != .noFencing {
             for index in databases.indices { databases[index].isPreparing = false }
         }
+        if log.active?.decision == .undecided, databases.contains(where: { $0.state == .committed }) {
+            isContradicted = true
+        }
         let plan = RecoveryPlan(
             .init(snapshot: snapshot, liveEpoch: nil, observations: observations, history: [:]))
         if !plan.strays.isEmpty, settings.flaw == .none {

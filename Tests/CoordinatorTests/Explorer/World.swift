@@ -60,6 +60,10 @@ struct World {
     var hasDeclined = false
     var hasAnswered = false
     var isFinished = false
+    /// It waits for an operator, whom this world does not have.
+    var isParked = false
+    /// A start saw the payment's row committed, and no decision in the log.
+    var isContradicted = false
 
     /// The first thing that went wrong.
     private(set) var violation: String?
@@ -166,14 +170,18 @@ struct World {
         switch write {
         case .begin: hasBegun = true
         case .commit: hasCommitted = true
-        case .abort: hasAborted = true
+        case .abort:
+            if isContradicted { fail("a payment that a database shows as committed is aborted by presumption") }
+            hasAborted = true
+        case .park: isParked = true
         case .end:
+            if isParked { fail("END of what waits for an operator") }
             let isDone = databases.allSatisfy { $0.state != .prepared }
             if !isDone, interferences == 0 { fail("END while a branch is prepared") }
             if hasCommitted, network.state != .confirmed, interferences == 0 {
                 fail("END of a commit that the network has not confirmed")
             }
-        case .acknowledged, .park, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed:
+        case .acknowledged, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed:
             break
         }
         if hasCommitted, hasAborted { fail("the decision changed") }

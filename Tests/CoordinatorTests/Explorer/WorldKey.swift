@@ -52,6 +52,8 @@ struct WorldKey: Hashable {
         add(world.isDeadlineDue)
         for flag in [world.hasBegun, world.hasCommitted, world.hasAborted] { add(flag) }
         for flag in [world.hasApproved, world.hasDeclined, world.hasAnswered] { add(flag) }
+        add(world.isParked)
+        add(world.isContradicted)
         add(world.crashes, bits: 2)
         add(world.losses, bits: 2)
         add(world.fulls, bits: 1)

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 extension Integration {
@@ -87,6 +88,46 @@ extension Integration {
         }
 
         @Test(
+            "Goal: a server that stands still at any point, beyond every deadline, goes on to a true end",
+            arguments: CrashPoint.allCases)
+        func standsStill(point: CrashPoint) throws {
+            try World.run(environment: ["TWOPC_PREPARE_TIMEOUT": "1", "CLEARING_TIMEOUT": "1"]) { world in
+                let server = try world.start(fault: point.fault(.stop))
+                try world.simulator.set(point.faults)
+                let payment = Payment(requestID: "frozen")
+                let client = try server.client()
+                try client.send(payment)
+                try server.process.waitUntilStopped()
+                Wait.sleep(.milliseconds(1500))
+                try world.simulator.set(.none)
+                server.process.send(SIGCONT)
+                let answer = try client.answer()
+                world.ledger.note(payment, .answer(answer))
+                if answer.status == .pending {
+                    try Wait.until("the answer is final", within: Limits.pending, every: .milliseconds(100)) {
+                        try world.pay(payment).status != .pending
+                    }
+                }
+                // What was decided before stays decided, however late it is.
+                if point.isMade { #expect(try world.rows().map(\.requestID) == ["frozen"]) }
+                try world.finish()
+            }
+        }
+
+        @Test("Goal: a server that ends by itself between the decision and the database has decided all the same")
+        func exitsAfterTheDecision() throws {
+            try World.run { world in
+                let server = try world.start(fault: CrashPoint.decisionDurable.fault(.exit))
+                let payment = Payment(requestID: "gone")
+                #expect(throws: ConnectionError.self) { try world.pay(payment) }
+                #expect(try server.process.wait(within: Limits.answer) == .code(70))
+                try world.start()
+                try expectTrueAnswer(to: payment, at: .decisionDurable, in: world)
+                try world.finish()
+            }
+        }
+
+        @Test(
             "Goal: recover list and show tell of what is in doubt; wrong usage and a log in use have codes of their own"
         )
         func recoverTells() throws {
@@ -95,20 +136,20 @@ extension Integration {
                 let recover = try world.recover()
                 let transaction = try #require(try world.simulator.book().first?.transactionID)
                 let before = try held(world)
-                for arguments in [["list"], ["show", transaction]] {
-                    let result = try Tool.run(
-                        Settings.programDirectory + "/recover", arguments + ["--state-dir", recover.stateDirectory],
-                        environment: recover.environment)
-                    #expect(result.status == .code(0) || result.status == RecoverTool.somethingLeft, "\(result)")
-                    #expect(result.output.contains(transaction), "\(arguments): \(result)")
-                }
+                let list = try recover.run("list")
+                #expect(list.status == .code(0) && list.output.contains(transaction), "\(list)")
+                let history = try recover.run("show", transaction)
+                #expect(history.status == .code(0) && history.output.contains("BEGIN"), "\(history)")
+                #expect(history.output.contains("crash"), "the request_id: \(history)")
                 #expect(try recover.run("--no-such-flag").status == RecoverTool.usage)
                 #expect(try held(world) == before)
 
-                // Beside a live server, recover may at most ask it to act: what it says must not harm.
+                // Beside a live server it may look, and must not act.
                 try world.start()
-                let beside = try recover.run()
-                #expect(beside.status == RecoverTool.logInUse || beside.status == RecoverTool.nothingLeft, "\(beside)")
+                #expect(try recover.run().status == RecoverTool.logInUse)
+                try Wait.until("the server has finished what was left", within: Limits.settle) {
+                    try recover.plan().status == RecoverTool.nothingLeft
+                }
                 #expect(try world.pay(Payment(requestID: "beside")).status == .approved)
                 try world.finish()
             }
@@ -132,7 +173,7 @@ extension Integration {
         private func crash(at point: CrashPoint, in world: World) throws -> Payment {
             let isSharded = world.databases.count > 1
             let payment = isSharded ? try ShardScout.paymentWithTwoBranches() : Payment(requestID: "crash")
-            try world.start(fault: point.fault)
+            try world.start(fault: point.fault(.kill))
             try world.simulator.set(point.faults)
             let answer = try world.payIntoTheCrash(payment)
             // An answer that came before must be true; the checker compares it with the end.

@@ -46,20 +46,43 @@ extension Integration {
             }
         }
 
-        @Test("Goal: a drain that must leave something says so by code 3, and the next start finishes it")
+        @Test("Goal: a reversal that cannot be delivered does not keep a drain, stays in the log, and the next start sends it")
         func drainWithTheNetworkAway() throws {
             try World.run(environment: ["CLEARING_RETRY_MAX": "0"]) { world in
                 let server = try world.start()
                 try world.simulator.set(Faults(lostReplyRate: 1))
-                let payment = Payment(requestID: "left")
-                #expect(try world.pay(payment).isFinalRefusal)
+                #expect(try world.pay(Payment(requestID: "left")).isFinalRefusal)
                 try world.simulator.set(Faults(isOut: true))
-                // The reversal cannot be delivered now.
-                #expect(try server.drain(within: .seconds(60)) == .code(3))
+                #expect(try server.drain() == .code(0), "no database branch is prepared")
                 let plan = try world.recover().plan()
                 #expect(plan.status == RecoverTool.somethingLeft, "\(plan.plan)")
                 try world.simulator.set(.none)
                 try world.start()
+                try world.finish()
+            }
+        }
+
+        @Test("Goal: a drain that must leave a prepared branch says so by code 3 within its time, and the next start finishes it")
+        func drainWithTheDatabaseAway() throws {
+            try World.run(environment: ["DRAIN_TIMEOUT": "2"], behindProxy: true) { world in
+                let server = try world.start(fault: CrashPoint.decisionDurable.fault(.stop))
+                let payment = Payment(requestID: "left")
+                let client = try server.client()
+                try client.send(payment)
+                world.ledger.note(payment, .lost)
+                try server.process.waitUntilStopped()
+                try #require(world.proxy).set(.cut)
+                server.process.send(SIGTERM)
+                server.process.send(SIGCONT)
+                var status: ExitStatus?
+                let took = try Wait.measure { status = try server.process.wait(within: Limits.drain) }
+                #expect(status == .code(3))
+                #expect(took < .seconds(15), "the drain has a limit of 2 s, closing has its own")
+                #expect(try world.preparedBranches().count == 1)
+
+                try #require(world.proxy).set(.forwarding)
+                try world.start()
+                #expect(try world.pay(payment).status == .approved)
                 try world.finish()
             }
         }
@@ -94,7 +117,9 @@ extension Integration {
                         port: first.configuration.port, stateDirectory: world.directory + "/state-other",
                         environment: world.configuration(of: "other").environment),
                     errorsFile: world.directory + "/second.err")
-                #expect(try second.process.wait(within: Limits.programStart) != .code(0))
+                let status = try second.process.wait(within: Limits.programStart)
+                #expect(status != .code(0))
+                if case .signal = status { Issue.record("it crashed: \(status)") }
                 #expect(
                     second.errors.contains("\(first.configuration.port)") || second.errors.contains("PORT"),
                     "\(second.errors)")

@@ -59,7 +59,7 @@ extension Integration {
         func databaseComesLate() throws {
             try World.run(behindProxy: true) { world in
                 let proxy = try #require(world.proxy)
-                try world.start(fault: CrashPoint.decisionDurable.fault)
+                try world.start(fault: CrashPoint.decisionDurable.fault(.kill))
                 let payment = Payment(requestID: "late")
                 try world.payIntoTheCrash(payment)
                 proxy.set(.cut)

@@ -38,7 +38,7 @@ extension Integration {
         @Test("Goal: a server leaves another's unfinished work alone, at its start and in recover")
         func foreignWorkIsLeftAlone() throws {
             try World.run { world in
-                try world.start("a", fault: CrashPoint.prepared.fault)
+                try world.start("a", fault: CrashPoint.prepared.fault(.kill))
                 let payment = Payment(requestID: "of-a")
                 try world.payIntoTheCrash(payment, at: "a")
                 try world.waitUntilBackendsAreGone()

@@ -76,6 +76,15 @@ final class ChildProcess: Sendable {
         }
     }
 
+    /// Until it stands still because of SIGSTOP.
+    func waitUntilStopped(within limit: Duration = Limits.answer) throws {
+        try Wait.until("\(name) (pid \(pid)) stands still", within: limit) {
+            // "pid (name) state ...": the name may hold anything, the state is behind the last parenthesis.
+            let text = try Files.text("/proc/\(pid)/stat")
+            return text[(text.lastIndex(of: ")") ?? text.startIndex)...].dropFirst(2).first == "T"
+        }
+    }
+
     /// SIGKILL, and waits for the end.
     func kill() {
         guard isRunning else { return }

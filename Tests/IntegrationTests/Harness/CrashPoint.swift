@@ -17,8 +17,18 @@ enum CrashPoint: String, Sendable, CaseIterable, CustomTestStringConvertible {
 
     var testDescription: String { rawValue }
 
-    /// Kills the server at the first payment that gets there.
-    var fault: String { "\(rawValue):1:kill" }
+    /// What the server can be made to do at a point.
+    enum Action: String, Sendable {
+        /// SIGKILL.
+        case kill
+        /// SIGSTOP: it stands still until it gets SIGCONT.
+        case stop
+        /// It ends at once, with code 70.
+        case exit
+    }
+
+    /// As `HOLDFAST_FAULT` takes it: at the first payment that gets there.
+    func fault(_ action: Action) -> String { "\(rawValue):1:\(action.rawValue)" }
 
     /// What the network must do wrong for a payment to get there.
     var faults: Faults {

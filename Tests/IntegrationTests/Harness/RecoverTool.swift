@@ -20,10 +20,8 @@ struct RecoverTool: Sendable {
     /// What a dry run would do, without what depends on when it was asked: two of them are equal exactly if the plan is.
     func plan() throws -> (status: ExitStatus, plan: String) {
         let result = try run("--dry-run", "--json")
-        let values = try result.output.split(separator: "\n").map { line in
-            try JSONSerialization.jsonObject(with: Data(line.utf8), options: .fragmentsAllowed)
-        }
-        let data = try JSONSerialization.data(withJSONObject: values.map(Self.withoutTimes), options: .sortedKeys)
+        let document = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        let data = try JSONSerialization.data(withJSONObject: Self.withoutTimes(document), options: .sortedKeys)
         return (result.status, String(decoding: data, as: UTF8.self))
     }
 

@@ -6,12 +6,12 @@ struct WaitedInVain: Error, CustomStringConvertible {
     var description: String { "waited in vain until \(what)" }
 }
 
-/// Looks again and again until `condition` holds, for two seconds at most.
+/// Looks again and again until `condition` holds, for five seconds at most.
 func eventually(
     _ what: String, sourceLocation: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()
-    let end = clock.now + .seconds(2)
+    let end = clock.now + .seconds(5)
     while try await !condition() {
         guard clock.now < end else {
             Issue.record("waited in vain until \(what)", sourceLocation: sourceLocation)

@@ -16,7 +16,7 @@ final class World: Sendable {
     /// Takes the lines that no test reads.
     static let silence = LineSink(descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC))
     /// More than the hops between loops that one payment needs, several times over.
-    private static let hopsToSettle = 40
+    private static let hopsToSettle = 24
 
     let trace = Trace()
     let counters = Counters()

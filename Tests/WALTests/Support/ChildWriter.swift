@@ -10,6 +10,9 @@ import Testing
 /// test program once more, told by its environment to run nothing but ``writeForEver()``.
 struct ChildWriter {
     private static let variable = "HOLDFAST_WAL_TEST_CHILD"
+    private static let limitVariable = "HOLDFAST_WAL_TEST_FILE_LIMIT"
+    /// How the child ends when its log says that a write failed.
+    static let exitAfterFailure: Int32 = 42
     static var directoryOfThisChild: String? { ProcessInfo.processInfo.environment[variable] }
 
     let process = Process()
@@ -17,7 +20,8 @@ struct ChildWriter {
     private let notes: String
 
     /// Starts the child on a new directory.
-    init() throws {
+    /// - Parameter fileLimitBytes: beyond which the child's writes fail, as on a broken disk.
+    init(fileLimitBytes: Int? = nil) throws {
         directory = try TestDirectory()
         notes = directory.path + "/notes"
         process.executableURL = URL(
@@ -25,6 +29,7 @@ struct ChildWriter {
         process.arguments = ["--testing-library", "swift-testing", "--filter", "writeForEver"]
         var environment = ProcessInfo.processInfo.environment
         environment[Self.variable] = directory.path
+        environment[Self.limitVariable] = fileLimitBytes.map(String.init)
         process.environment = environment
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
@@ -56,10 +61,16 @@ struct ChildWriter {
 
     /// In the child.
     static func run(in path: String) throws {
+        if let bytes = ProcessInfo.processInfo.environment[limitVariable].flatMap(UInt.init) {
+            var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
+            guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
+                throw LogError(.storage, "the child cannot limit its files")
+            }
+        }
         let log = try LMDBLog.open(
             in: try StateDirectory.acquire(path: path, allowUnsafeFileSystem: true), configuration: TestLog.small,
             incarnation: Incarnation(rawValue: 1), newLogID: Sample.log, clock: { Sample.startedAt },
-            deliver: { $0() }, failure: { message in fatalError(message) })
+            deliver: { $0() }, failure: { _ in exit(exitAfterFailure) })
         let notes = open(path + "/notes", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         guard notes >= 0 else { throw LogError(.storage, "the child cannot write its notes") }
         // A bounded number at once; each finished payment begins the next.

@@ -19,7 +19,8 @@ enum Sample {
             requestID: id, kind: reference == nil ? .authorization : .capture,
             amount: Money(minorUnits: Int64(1000 + number % 1000), currency: .usDollar), merchant: merchant,
             maskedPAN: masked, panToken: KeyedDigest(keyID: 7, bytes: digest),
-            requestHash: KeyedDigest(keyID: 7, bytes: digest.reversed()), reference: reference.flatMap(RequestID.init(_:)))
+            requestHash: KeyedDigest(keyID: 7, bytes: digest.reversed()),
+            reference: reference.flatMap(RequestID.init(_:)))
     }
 
     static let branches = [

@@ -31,6 +31,8 @@ extension DatabaseCore {
         control.run(
             Job(statements: statements, deadline: EventLoop.now() + timeout) { [unowned self] report in
                 guard number == returnNumber, report.end == .complete, !isOver else { return }
+                // One that succeeded after it was cancelled: its connection is about to be given up.
+                guard report.failure != nil || control.isIdle else { return fail("a step took too long") }
                 next(report)
             })
     }
