@@ -287,14 +287,23 @@ import Testing
         #expect(world.trace.all.isEmpty)
     }
 
-    /// Goal: what recovery takes up takes no place in flight from new payments.
+    /// Goal: what recovery takes up takes no place in flight from new payments, decided or not.
     @Test func recoveryTakesNoPlaces() async throws {
         let world = World { $0.inFlightMax = 1 }
-        for number in 1...3 { _ = try world.log.write(.begin(Payment("r\(number)").begin(UInt64(number)))).get() }
+        let begins = (1...3).map { Payment("r\($0)").begin(UInt64($0)) }
+        for begin in begins { _ = try world.log.write(.begin(begin)).get() }
+        _ = try world.log.write(Self.commit(begins[0])).get()
+        _ = try world.log.write(Self.abort(begins[1])).get()
         world.database.resolutions.hold()
+        world.log.hold(\.isAbort)
         let isDecided = world.carryOut(try world.plan())
+        try await world.settle()
+        #expect(world.trace.contains("append ABORT with reversal forced"))
+        #expect(await world.gauges().undecided == 0)
+        world.log.release()
         try await eventually("the start goes on") { isDecided.isOn }
         #expect(await world.gauges().undecided == 0)
+
         let ticket = world.submit("new")
         try await world.settle()
         #expect(world.trace.contains("durable COMMIT"))

@@ -46,7 +46,7 @@ public enum PostgresLimits {
 
     /// Transactions that one statement looks for.
     public static let witnessesPerStatement = 1000
-    /// Blocking calls that wait for the helper thread; more are dropped, and the termination of the backend takes their place.
+    /// Blocking calls that wait for their thread; more are dropped, and the termination of the backend takes their place.
     public static let blockingCallsMax = 1024
     /// How long ``PostgresDatabase/close(completion:)`` waits for jobs that run.
     public static let closeWait = Milliseconds.seconds(5)

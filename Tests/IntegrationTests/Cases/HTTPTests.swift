@@ -89,9 +89,6 @@ extension Integration {
                 #expect(try post("{").status == 400)
                 #expect(try post(Payment(requestID: nil, pan: TestCards.invalid()).json).status == 400)
                 #expect(try post(Payment(requestID: nil, amount: "-1").json).status == 400)
-                let unknown =
-                    #"{"pan":"\#(TestCards.next())","amount":"1.00","type":"CAPTURE","ref_request_id":"none"}"#
-                #expect(try post(unknown).status == 404)
                 try world.simulator.set(Faults(declineRate: 1))
                 let declined = Payment(requestID: "secure-2")
                 let refusal = try post(declined.json)

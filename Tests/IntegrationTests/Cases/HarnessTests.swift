@@ -189,18 +189,18 @@ extension Integration {
             try connection.send(request)
             #expect(try connection.read(1) == [UInt8(ascii: "N")])
 
-            proxy.set(.cut)
+            try proxy.set(.cut)
             #expect(try connection.isClosedByPeer(within: .seconds(5)))
             #expect(Wait.holds(within: .seconds(5)) { (try? TCPConnection(port: proxy.port)) == nil })
 
-            proxy.set(.silent)
+            try proxy.set(.silent)
             try Wait.until("the proxy listens again", within: .seconds(5)) {
                 (try? TCPConnection(port: proxy.port)) != nil
             }
             let waiting = try TCPConnection(port: proxy.port)
             try waiting.send(request)
             #expect(throws: ConnectionError.self) { try waiting.read(1, within: .milliseconds(200)) }
-            proxy.set(.forwarding)
+            try proxy.set(.forwarding)
             #expect(try waiting.read(1) == [UInt8(ascii: "N")])
             try proxy.close()
         }

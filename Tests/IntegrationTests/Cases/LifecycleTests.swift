@@ -46,7 +46,9 @@ extension Integration {
             }
         }
 
-        @Test("Goal: a reversal that cannot be delivered does not keep a drain, stays in the log, and the next start sends it")
+        @Test(
+            "Goal: a reversal that cannot be delivered does not keep a drain, stays in the log, and the next start sends it"
+        )
         func drainWithTheNetworkAway() throws {
             try World.run(environment: ["CLEARING_RETRY_MAX": "0"]) { world in
                 let server = try world.start()
@@ -62,7 +64,9 @@ extension Integration {
             }
         }
 
-        @Test("Goal: a drain that must leave a prepared branch says so by code 3 within its time, and the next start finishes it")
+        @Test(
+            "Goal: a drain that must leave a prepared branch says so by code 3 within its time, and the next start finishes it"
+        )
         func drainWithTheDatabaseAway() throws {
             try World.run(environment: ["DRAIN_TIMEOUT": "2"], behindProxy: true) { world in
                 let server = try world.start(fault: CrashPoint.decisionDurable.fault(.stop))

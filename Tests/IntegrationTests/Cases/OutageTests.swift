@@ -10,7 +10,7 @@ extension Integration {
                 let server = try world.start()
                 try world.pay(Payment(requestID: "before"))
                 let proxy = try #require(world.proxy)
-                proxy.set(.cut)
+                try proxy.set(.cut)
                 try Wait.until("the server notices", within: .seconds(15)) {
                     try server.ask("GET /readyz") == "NOT_READY"
                 }
@@ -24,7 +24,7 @@ extension Integration {
                 }
                 #expect(try world.simulator.book().count == holds, "nobody asked the network for a hold")
 
-                proxy.set(.forwarding)
+                try proxy.set(.forwarding)
                 try server.waitUntilReady()
                 for payment in refused {
                     let answer = try world.pay(payment)
@@ -45,9 +45,9 @@ extension Integration {
                 for _ in 1...3 {
                     let before = load.answers
                     try Wait.until("payments are answered", within: .seconds(30)) { load.answers >= before + 100 }
-                    proxy.set(isCut ? .cut : .silent)
+                    try proxy.set(isCut ? .cut : .silent)
                     Wait.sleep(.seconds(1))
-                    proxy.set(.forwarding)
+                    try proxy.set(.forwarding)
                     try server.waitUntilReady(within: Limits.settle)
                 }
                 load.stop()

@@ -29,10 +29,10 @@ extension Integration {
         func databaseDead() throws {
             try World.run(behindProxy: true) { world in
                 let proxy = try #require(world.proxy)
-                proxy.set(.cut)
+                try proxy.set(.cut)
                 let server = try world.launch()
                 let early = try expectRefusal(server, in: world)
-                proxy.set(.forwarding)
+                try proxy.set(.forwarding)
                 try server.waitUntilReady()
                 #expect(try world.pay(early).status == .approved)
                 try world.finish()
@@ -43,12 +43,12 @@ extension Integration {
         func databaseSilent() throws {
             try World.run(behindProxy: true) { world in
                 let proxy = try #require(world.proxy)
-                proxy.set(.silent)
+                try proxy.set(.silent)
                 let server = try world.launch()
                 let early = try expectRefusal(server, in: world)
-                proxy.set(.cut)
+                try proxy.set(.cut)
                 Wait.sleep(.milliseconds(100))
-                proxy.set(.forwarding)
+                try proxy.set(.forwarding)
                 try server.waitUntilReady()
                 #expect(try world.pay(early).status == .approved)
                 try world.finish()
@@ -62,13 +62,13 @@ extension Integration {
                 try world.start(fault: CrashPoint.decisionDurable.fault(.kill))
                 let payment = Payment(requestID: "late")
                 try world.payIntoTheCrash(payment)
-                proxy.set(.cut)
+                try proxy.set(.cut)
                 let server = try world.launch()
                 #expect(try server.waitUntilListening() <= Limits.assertedStart)
                 // The decision is known, the row is not there yet: not refused, at the most PENDING.
                 let early = try world.pay(payment)
                 #expect(early.status != .declined, "\(early)")
-                proxy.set(.forwarding)
+                try proxy.set(.forwarding)
                 try server.waitUntilReady()
                 try Wait.until("the payment is approved", within: Limits.pending, every: .milliseconds(100)) {
                     try world.pay(payment).status == .approved

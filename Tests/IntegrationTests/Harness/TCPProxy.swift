@@ -6,6 +6,8 @@ final class TCPProxy: Sendable {
     let port: UInt16
     private let upstream: UInt16
     private let mode = Mutex(Mode.forwarding)
+    /// The mode that the thread has acted by.
+    private let reached = Mutex(Mode.forwarding)
     private let isClosing = Atomic<Bool>(false)
     private let hasEnded = Atomic<Bool>(false)
 
@@ -23,14 +25,22 @@ final class TCPProxy: Sendable {
         guard let listener = Loopback.listen(on: port) else { throw HarnessError("port \(port) is taken") }
         let thread = Thread { [self] in
             var pump = Pump(port: port, upstream: upstream, listener: listener)
-            while !isClosing.load(ordering: .acquiring) { pump.turn(mode.withLock { $0 }) }
+            while !isClosing.load(ordering: .acquiring) {
+                let wanted = mode.withLock { $0 }
+                pump.turn(wanted)
+                reached.withLock { $0 = wanted }
+            }
             pump.turn(.cut)
             hasEnded.store(true, ordering: .releasing)
         }
         thread.start()
     }
 
-    func set(_ mode: Mode) { self.mode.withLock { $0 = mode } }
+    /// Returns when it is so.
+    func set(_ mode: Mode) throws {
+        self.mode.withLock { $0 = mode }
+        try Wait.until("the proxy is \(mode)", within: .seconds(5)) { reached.withLock { $0 } == mode }
+    }
 
     func close() throws {
         isClosing.store(true, ordering: .releasing)

@@ -170,7 +170,7 @@ final class World {
     /// Ends the faults and waits until nothing is in doubt, then stops every server that runs (each must say that it left
     /// nothing), compares everybody's view, and looks for card numbers. Each violation is an issue of the test.
     func finish(sourceLocation: SourceLocation = #_sourceLocation) throws {
-        proxy?.set(.forwarding)
+        try proxy?.set(.forwarding)
         try simulator.set(.none)
         for server in servers.values where server.process.isRunning { try server.waitUntilReady() }
         var violations = try settle()

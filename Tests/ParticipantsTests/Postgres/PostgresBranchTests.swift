@@ -3,7 +3,7 @@ import Payments
 import Testing
 
 @testable import Coordinator
-@testable import Participants
+@testable import PostgresParticipant
 
 extension PostgresTests {
     @Suite("A branch's way")

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 @testable import Coordinator
-@testable import Participants
+@testable import PostgresParticipant
 
 extension PostgresTests {
     @Suite("Fencing")

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 @testable import Coordinator
-@testable import Participants
+@testable import PostgresParticipant
 
 /// All tests that need a server, one after the other: they share a cluster and its prepared slots.
 @Suite("PostgreSQL", .serialized, .timeLimit(.minutes(2)))

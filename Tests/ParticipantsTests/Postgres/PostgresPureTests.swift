@@ -2,7 +2,7 @@ import Payments
 import Testing
 
 @testable import Coordinator
-@testable import Participants
+@testable import PostgresParticipant
 
 @Suite("PostgreSQL: what replies prove")
 struct PrepareJudgementTests {

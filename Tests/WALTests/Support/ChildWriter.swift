@@ -62,6 +62,8 @@ struct ChildWriter {
     /// In the child.
     static func run(in path: String) throws {
         if let bytes = ProcessInfo.processInfo.environment[limitVariable].flatMap(UInt.init) {
+            // An ignored signal is inherited from the parent, where a log was open; what is tested is that this log ignores it.
+            signal(SIGXFSZ, SIG_DFL)
             var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
             guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
                 throw LogError(.storage, "the child cannot limit its files")

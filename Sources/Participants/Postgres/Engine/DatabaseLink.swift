@@ -30,7 +30,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         case stopped
         /// After a failure: to ``resolving`` when the timer fires.
         case waiting(EventLoop.Timer)
-        /// The helper thread looks the host up: to ``connecting``, or ``waiting`` if that fails.
+        /// The connecting thread looks the host up: to ``connecting``, or ``waiting`` if that fails.
         case resolving
         /// libpq shakes hands: to ``settingUp``, or ``waiting``.
         case connecting(LibpqConnection)
@@ -56,7 +56,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     private var watchedSocket: Int32 = -1
     private var connectTimer: EventLoop.Timer?
     private var failures = 0
-    /// Tells a late answer of the helper thread from the one that is waited for.
+    /// Tells a late answer of the connecting thread from the one that is waited for.
     private var generation = 0
 
     init(
