@@ -198,8 +198,8 @@ final class LineHandler: ChannelDuplexHandler {
         guard let output else { return false }
         let written = context.writeAndFlush(wrapOutboundOut(output))
         if closes {
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            written.whenComplete { _ in bound.value.close(promise: nil) }
+            let channel = context.channel
+            written.whenComplete { _ in Farewell.say(channel) }
         }
         return true
     }

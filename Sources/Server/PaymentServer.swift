@@ -61,7 +61,9 @@ final class PaymentServer: Sendable {
             )
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard admit(channel) else { return }
+                    guard admit(channel) else {
+                        return try channel.pipeline.syncOperations.addHandler(TurnAwayHandler())
+                    }
                     try initialize(channel)
                 }
             }
@@ -78,14 +80,14 @@ final class PaymentServer: Sendable {
         }
     }
 
-    /// Counts a connection; one too many is told so and closed.
+    /// Counts a connection.
+    ///
+    /// - Returns: whether it is within the limit.
     private func admit(_ channel: any Channel) -> Bool {
         let count = connections.add(1, ordering: .relaxed).newValue
         channel.closeFuture.whenComplete { [self] _ in connections.subtract(1, ordering: .relaxed) }
         guard count > settings.connectionsMax else { return true }
         front.node.counters.add(.serverBusy)
-        let text = Answers.declined(.serverBusy) + "\n"
-        channel.writeAndFlush(ByteBuffer(string: text)).whenComplete { _ in channel.close(promise: nil) }
         return false
     }
 

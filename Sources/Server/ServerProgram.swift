@@ -74,6 +74,25 @@ struct ServerRun {
             _exit(ProgramExit.failure)
         }
         events.emit(.info, .starting, .message("epoch \(node.pair.epoch), state in \(settings.stateDirectory)"))
+        let server: PaymentServer
+        do {
+            server = try await start(node, key)
+        } catch {
+            await node.close()
+            throw error
+        }
+
+        let periodic = Task { await repeatPeriodicPass(node) }
+        for await signal in signals {
+            events.emit(.info, .draining, .message("\(signal)"))
+            break
+        }
+        periodic.cancel()
+        return await drain(node, server)
+    }
+
+    /// Everything that comes before and with the opening of the port.
+    private func start(_ node: Node, _ key: TokenKey) async throws -> PaymentServer {
         try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
         let plan = try await node.plan(liveEpoch: nil)
         await node.carryOut(plan)
@@ -87,14 +106,7 @@ struct ServerRun {
         try writePID()
         events.emit(
             .info, .ready, .message("listening on \(settings.listener.bind):\(settings.listener.port)"))
-
-        let periodic = Task { await repeatPeriodicPass(node) }
-        for await signal in signals {
-            events.emit(.info, .draining, .message("\(signal)"))
-            break
-        }
-        periodic.cancel()
-        return await drain(node, server)
+        return server
     }
 
     private func loadKey() throws -> (key: TokenKey, isNew: Bool) {

@@ -118,7 +118,7 @@ import Testing
     static let integers: [(String, Int, Int)] = [
         ("PORT", 1, 65_535), ("ADMIN_PORT", 1, 65_535), ("THREADS", 1, 64), ("NUM_THREADS", 1, 64),
         ("MAX_CONNECTIONS", 1, 100_000), ("LISTEN_BACKLOG", 1, 65_535), ("MAX_IN_FLIGHT", 1, 100_000),
-        ("QUEUE_CAP", 0, 1_000_000), ("DB_POOL_SIZE", 1, 1000), ("LOCK_TIMEOUT_MS", 1, 600_000),
+        ("QUEUE_CAP", 0, 1_000_000), ("DB_POOL_SIZE", 1, 512), ("LOCK_TIMEOUT_MS", 1, 600_000),
         ("CLEARING_RETRY_MAX", 0, 10), ("CLEARING_CB_FAILS", 1, 1_000_000), ("REVERSAL_MAX_ATTEMPTS", 1, 1_000_000),
         ("REVERSAL_BASE_DELAY_MS", 1, 60_000), ("RISK_VEL_LIMIT", 1, 1_000_000), ("AMOUNT_MAX", 1, 1_000_000_000),
         ("LOG_MAP_MB", 8, 1_048_576), ("DISK_RESERVE_MB", 1, 65_536),
@@ -181,7 +181,7 @@ import Testing
     @Test(arguments: [
         ("CLEARING_URL", "clearing.example"), ("CLEARING_URL", "ftp://h"), ("CLEARING_URL", "http://"),
         ("CLEARING_URL", "http://h/?q=1"), ("CLEARING_URL", "http://user:sesame@h"),
-        ("DB_URI", "mysql://h/db"), ("DB_URI", "postgresql://h:port:x/db"), ("DB_URI", "nonsense"),
+        ("DB_URI", "mysql://h/db"), ("DB_URI", "postgresql://[::1/db"), ("DB_URI", "nonsense"),
         ("HOLDFAST_FAULT", "prepared"), ("HOLDFAST_FAULT", "prepared:0:kill"), ("HOLDFAST_FAULT", "nowhere:1:kill"),
     ])
     func malformedTextsAreRefused(variable: String, text: String) throws {

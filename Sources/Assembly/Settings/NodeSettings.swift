@@ -104,7 +104,7 @@ public struct NodeSettings: Sendable {
             }
         }
         guard uris.count <= 255 else { throw SettingError("DB_URI", "names more than 255 databases") }
-        let poolSize = try read.integer("DB_POOL_SIZE", in: 1...1000)
+        let poolSize = try read.integer("DB_POOL_SIZE", in: PostgresLimits.poolConnections)
         let lockTimeout = try read.integer("LOCK_TIMEOUT_MS", in: 1...600_000)
         var configurations: [PostgresConfiguration] = []
         for uri in uris {

@@ -22,7 +22,7 @@ extension NodeSettings {
             variable: "MAX_IN_FLIGHT", defaultText: "512", help: "payments between begin and decision, 1 to 100000"),
         Setting(
             variable: "QUEUE_CAP", defaultText: "1024", help: "payments waiting for a place in flight, 0 to 1000000"),
-        Setting(variable: "DB_POOL_SIZE", defaultText: "32", help: "connections to each database, 1 to 1000"),
+        Setting(variable: "DB_POOL_SIZE", defaultText: "32", help: "connections to each database, 1 to 512"),
         Setting(variable: "LOCK_TIMEOUT_MS", defaultText: "2000", help: "milliseconds a statement waits for a lock"),
         Setting(
             variable: "TWOPC_PREPARE_TIMEOUT", defaultText: "30",

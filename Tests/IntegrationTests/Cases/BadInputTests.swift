@@ -125,9 +125,9 @@ extension Integration {
         }
 
         @Test(
-            "Goal: an operation on a payment that nobody made is refused as such, claims nothing and leaves no trace",
+            "Goal: operations on an earlier payment, not offered yet, are refused, claim nothing and leave no trace",
             arguments: ["CAPTURE", "REFUND", "REVERSAL"])
-        func unknownReferences(type: String) throws {
+        func operationsOnEarlierPayments(type: String) throws {
             try World.run(environment: ["API_TOKEN": "integration-token"]) { world in
                 let server = try world.start()
                 let client = try server.client()
@@ -136,11 +136,11 @@ extension Integration {
                     #"{"pan":"\#(good.pan)","amount":"1.00","type":"\#(type)","ref_request_id":"nobody","request_id":"again"}"#
                 try client.send(line: line)
                 let answer = try client.answer()
-                #expect(answer.isRefusal("unknown_reference"), "\(answer)")
+                #expect(answer.isRefusal("invalid_state"), "\(answer)")
                 let reply = try HTTPConnection.once(
                     port: server.configuration.port, "POST", "/secure/tx",
                     headers: ["Authorization": "Bearer integration-token"], body: line)
-                #expect(reply.status == 404, "\(reply)")
+                #expect(reply.status == 409, "\(reply)")
                 #expect(try world.rows() == [])
                 #expect(try world.simulator.book() == [])
                 #expect(try world.pay(good, over: client).status == .approved)
