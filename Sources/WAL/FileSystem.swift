@@ -55,19 +55,10 @@ enum FileSystem {
         }
     }
 
-    /// Bytes left for an unprivileged process; `nil` if the file system does not say.
-    static func freeBytes(below path: String) -> Int? {
-        var status = statvfs()
-        return statvfs(path, &status) == 0 ? freeBytes(status) : nil
-    }
-
-    /// Likewise, of the file system that an open file is on.
+    /// Bytes that the file system of an open file has left for an unprivileged process; `nil` if it does not say.
     static func freeBytes(of descriptor: Int32) -> Int? {
         var status = statvfs()
-        return fstatvfs(descriptor, &status) == 0 ? freeBytes(status) : nil
-    }
-
-    private static func freeBytes(_ status: statvfs) -> Int {
+        guard fstatvfs(descriptor, &status) == 0 else { return nil }
         let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
         return overflow ? Int.max : Int(clamping: bytes)
     }

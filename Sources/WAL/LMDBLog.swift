@@ -70,6 +70,18 @@ public final class LMDBLog: TransactionLog {
         deliver: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void,
         failure: @escaping @Sendable (String) -> Never
     ) throws(LogError) -> LMDBLog {
+        try open(
+            in: directory, configuration: configuration, incarnation: incarnation, newLogID: newLogID,
+            freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, deliver: deliver, failure: failure)
+    }
+
+    /// - Parameter freeBytes: what the disk has left, by a descriptor of the data file. A test says so itself, because a full disk
+    ///   would be everybody's.
+    static func open(
+        in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
+        freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
+        deliver: @escaping LogWriter.Delivery, failure: @escaping @Sendable (String) -> Never
+    ) throws(LogError) -> LMDBLog {
         guard directory.isHeld else {
             throw LogError(.closed, "the lock of \(directory.path) was released. Take it again before opening the log.")
         }
@@ -98,8 +110,8 @@ public final class LMDBLog: TransactionLog {
         }
         let queue = StepQueue(lazyDelayMax: configuration.lazyDelayMax)
         let writer = LogWriter(
-            owned, directory: path, configuration: configuration, queue: queue, clock: clock, deliver: deliver,
-            failure: failure)
+            owned, directory: path, configuration: configuration, queue: queue, freeBytes: freeBytes, clock: clock,
+            deliver: deliver, failure: failure)
         let thread = try WriterThread { writer.run() }
         return LMDBLog(owned, lookUps, directory, queue, writer, thread, deliver)
     }

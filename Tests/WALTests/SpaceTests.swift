@@ -1,6 +1,7 @@
 import Coordinator
 import Foundation
 import Payments
+import Synchronization
 import Testing
 
 @testable import WAL
@@ -115,14 +116,28 @@ struct SpaceTests {
         test.log.close()
     }
 
-    /// Goal: a file system with too few free bytes admits nothing.
-    @Test func admissionsFollowTheDisk() throws {
+    /// Goal: a file system with too few free bytes admits nothing, and begins again when there are enough.
+    @Test func admissionsFollowTheDisk() async throws {
         var configuration = TestLog.small
-        configuration.freeBytesMin = Int.max
-        let test = try TestLog(configuration: configuration)
+        configuration.freeBytesMin = 1000
+        let free = Mutex(1000)
+        let test = try TestLog(configuration: configuration, freeBytes: { _ in free.withLock { $0 } })
+        #expect(test.log.pressure.admitsNewTransactions)
+        free.withLock { $0 = 999 }
+        // The writer looks about once a second.
+        await waitUntil { !test.log.pressure.admitsNewTransactions }
+        #expect(test.log.pressure.freeBytes == 999)
         #expect(!test.log.pressure.admitsNewTransactions)
-        #expect((test.log.pressure.freeBytes ?? 0) > 0)
+        // What was admitted goes on.
+        try await test.takeAll(.begin(Sample.begin(1)), .commit(Sample.commit(1)))
+        free.withLock { $0 = 1000 }
+        await waitUntil { test.log.pressure.admitsNewTransactions }
+        #expect(test.log.pressure.admitsNewTransactions)
         test.log.close()
+        // And the real one says something.
+        let real = try TestLog(configuration: configuration)
+        #expect((real.log.pressure.freeBytes ?? 0) > 0)
+        real.log.close()
     }
 
     /// Goal: the reserve is blocks that the file really has, behind its end.
@@ -133,10 +148,9 @@ struct SpaceTests {
         try await test.takeAll(.begin(Sample.begin(1)))
         var status = stat()
         #expect(stat(test.directory.path + "/data.mdb", &status) == 0)
-        let allocated = Int(status.st_blocks) * 512
         #expect(test.log.pressure.reserveIntact)
         #expect(test.log.pressure.admitsNewTransactions)
-        #expect(allocated >= configuration.reserveBytes)
+        #expect(allocatedBytes(of: test) >= configuration.reserveBytes)
         #expect(Int(status.st_size) < configuration.reserveBytes)
         test.log.close()
         let again = try TestLog(in: test.directory, configuration: configuration)
@@ -144,22 +158,35 @@ struct SpaceTests {
         again.log.close()
     }
 
-    /// Goal: a reserve that cannot be had stops admissions and nothing else.
+    /// Goal: a reserve that cannot be had stops admissions and nothing else, takes nothing of what little is left in trying, and is
+    /// had as soon as there is room. (The disk's free bytes are what the test says, and the reserve is small, so that a mistake in
+    /// this costs a megabyte and not everybody's disk.)
     @Test func missingReserveStopsAdmissions() async throws {
         var configuration = TestLog.small
-        let directory = try TestDirectory()
-        let free = try #require(FileSystem.freeBytes(below: directory.path))
-        configuration.reserveBytes = 2 * free
-        configuration.mapBytes = 3 * free
-        let test = try TestLog(in: directory, configuration: configuration)
+        configuration.reserveBytes = 1 << 20
+        let free = Mutex(configuration.reserveBytes / 2)
+        let test = try TestLog(configuration: configuration, freeBytes: { _ in free.withLock { $0 } })
         #expect(!test.log.pressure.reserveIntact)
         #expect(!test.log.pressure.admitsNewTransactions)
         try await test.takeAll(.begin(Sample.begin(1)), .commit(Sample.commit(1)))
-        // It did not take the rest of the disk in trying.
-        var status = stat()
-        #expect(stat(directory.path + "/data.mdb", &status) == 0)
-        #expect(Int(status.st_blocks) * 512 < 1 << 20)
+        #expect(allocatedBytes(of: test) < configuration.reserveBytes / 2)
+
+        free.withLock { $0 = 1 << 30 }
+        try await test.takeAll(.begin(Sample.begin(2)))
+        #expect(test.log.pressure.reserveIntact)
+        #expect(allocatedBytes(of: test) >= configuration.reserveBytes)
+        await waitUntil { test.log.pressure.admitsNewTransactions }
+        #expect(test.log.pressure.admitsNewTransactions)
         test.log.close()
+    }
+
+    private func allocatedBytes(of test: TestLog) -> Int {
+        var status = stat()
+        return stat(test.directory.path + "/data.mdb", &status) == 0 ? Int(status.st_blocks) * 512 : 0
+    }
+
+    private func waitUntil(_ condition: () -> Bool) async {
+        for _ in 0..<2000 where !condition() { try? await Task.sleep(for: .milliseconds(10)) }
     }
 }
 

@@ -8,6 +8,7 @@ struct DiskReserve {
     private let descriptor: Int32
     private let reserveBytes: Int
     private let mapBytes: Int
+    private let freeBytes: @Sendable (Int32) -> Int?
     /// The end of what is known to be allocated.
     private var allocatedEnd = 0
 
@@ -29,10 +30,13 @@ struct DiskReserve {
         return unsafeBitCast(symbol, to: Allocate.self)
     }()
 
-    init(descriptor: Int32, reserveBytes: Int, mapBytes: Int) {
+    init(
+        descriptor: Int32, reserveBytes: Int, mapBytes: Int, freeBytes: @escaping @Sendable (Int32) -> Int?
+    ) {
         self.descriptor = descriptor
         self.reserveBytes = max(0, reserveBytes)
         self.mapBytes = mapBytes
+        self.freeBytes = freeBytes
     }
 
     /// Sees to it that the whole reserve lies behind `usedBytes`.
@@ -46,7 +50,7 @@ struct DiskReserve {
         let wanted = min(usedBytes + reserveBytes, mapBytes)
         guard wanted > max(usedBytes, allocatedEnd) else { return true }
         let generous = min(wanted + LogLimits.reserveSlackBytes, mapBytes)
-        guard let held = FileSystem.allocatedBytes(of: descriptor), let free = FileSystem.freeBytes(of: descriptor)
+        guard let held = FileSystem.allocatedBytes(of: descriptor), let free = freeBytes(descriptor)
         else { return false }
         if generous - held <= free, allocate(from: usedBytes, to: generous) { return true }
         return wanted - held <= free && allocate(from: usedBytes, to: wanted)

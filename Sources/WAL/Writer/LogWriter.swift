@@ -25,6 +25,7 @@ final class LogWriter: @unchecked Sendable {
     private let directory: String
     private let configuration: LogConfiguration
     private let queue: StepQueue
+    private let freeBytesOfDisk: @Sendable (Int32) -> Int?
     private let clock: @Sendable () -> WallTime
     private let deliver: Delivery
     private let failure: @Sendable (String) -> Never
@@ -45,13 +46,14 @@ final class LogWriter: @unchecked Sendable {
 
     init(
         _ owned: OwnedLog, directory: String, configuration: LogConfiguration, queue: StepQueue,
-        clock: @escaping @Sendable () -> WallTime, deliver: @escaping Delivery,
-        failure: @escaping @Sendable (String) -> Never
+        freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
+        deliver: @escaping Delivery, failure: @escaping @Sendable (String) -> Never
     ) {
         store = owned.store
         self.directory = directory
         self.configuration = configuration
         self.queue = queue
+        freeBytesOfDisk = freeBytes
         self.clock = clock
         self.deliver = deliver
         self.failure = failure
@@ -60,7 +62,8 @@ final class LogWriter: @unchecked Sendable {
         let environment = owned.store.environment
         let mapBytes = environment.mapBytes
         reserve = DiskReserve(
-            descriptor: environment.descriptor, reserveBytes: configuration.reserveBytes, mapBytes: mapBytes)
+            descriptor: environment.descriptor, reserveBytes: configuration.reserveBytes, mapBytes: mapBytes,
+            freeBytes: freeBytes)
         bytesInUse = owned.bytesInUse
         let blank = LogPressure(
             usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil,
@@ -278,7 +281,7 @@ final class LogWriter: @unchecked Sendable {
     private func refreshPressure() {
         let environment = store.environment
         slowestReader = environment.slowestReader()
-        freeBytes = FileSystem.freeBytes(below: directory)
+        freeBytes = freeBytesOfDisk(environment.descriptor)
         isReserveIntact = reserve.cover(usedBytes: environment.fileBytesUsed)
         showPressure()
         pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000

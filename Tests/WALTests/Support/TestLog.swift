@@ -57,7 +57,7 @@ final class TestLog: Sendable {
 
     init(
         in directory: TestDirectory? = nil, configuration: LogConfiguration = small, clock: ManualClock = ManualClock(),
-        incarnation: UInt64 = 0xABCD
+        incarnation: UInt64 = 0xABCD, freeBytes: @escaping @Sendable (Int32) -> Int? = { FileSystem.freeBytes(of: $0) }
     ) throws {
         let directory = try directory ?? TestDirectory()
         self.directory = directory
@@ -66,7 +66,7 @@ final class TestLog: Sendable {
         log = try LMDBLog.open(
             in: try StateDirectory.acquire(path: directory.path, allowUnsafeFileSystem: true),
             configuration: configuration, incarnation: Incarnation(rawValue: incarnation), newLogID: Sample.log,
-            clock: { clock.now },
+            freeBytes: freeBytes, clock: { clock.now },
             deliver: { completions in
                 gate.pass()
                 completions()
