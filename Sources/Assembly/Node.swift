@@ -26,6 +26,7 @@ public final class Node: Sendable {
     private let clearing: HTTPClearing
     let logID: LogID
     private let problems: StartProblems
+    let clockAtStart = ClockReading.now()
 
     /// Takes the state directory over.
     ///

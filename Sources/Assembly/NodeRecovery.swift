@@ -67,13 +67,57 @@ extension Node {
         } catch {
             events.emit(.error, .recovery, .message("the periodic pass failed: \(error)"))
         }
-        let limit = SystemClock.wall().microseconds - settings.coordinator.retention.count * 1000
-        let trimmed = await withCheckedContinuation { continuation in
-            log.trim(endedBefore: WallTime(microseconds: limit), stepsMax: 50_000) {
-                continuation.resume(returning: $0)
+        await tidyLog()
+    }
+
+    /// Drops what is older than the retention, and what dead readers kept from being used again.
+    private func tidyLog() async {
+        do {
+            try log.clearStaleReaders()
+        } catch {
+            events.emit(.warning, .log, .message("\(error)"))
+        }
+        let jump = clockAtStart.jump(wall: SystemClock.wall(), monotonic: SystemClock.monotonic())
+        guard jump.count.magnitude <= ClockReading.jumpMax.count.magnitude else {
+            // A clock that was set forward would make everything look old, the idempotency window included.
+            events.emit(
+                .error, .log,
+                .message(
+                    "the system's clock was set by \(jump) since the start, so nothing is trimmed; "
+                        + "check the clock, then restart the server"))
+            return
+        }
+        let limit = WallTime(
+            microseconds: SystemClock.wall().microseconds - settings.coordinator.retention.count * 1000)
+        var trimmed = 0
+        while !Task.isCancelled {
+            let dropped = await withCheckedContinuation { continuation in
+                log.trim(endedBefore: limit, stepsMax: Self.trimStepsMax) { continuation.resume(returning: $0) }
             }
+            trimmed += dropped
+            if dropped == 0 { break }
         }
         if trimmed > 0 { events.emit(.info, .log, .count("trimmed", trimmed)) }
+    }
+
+    /// Records that one trim looks at.
+    private static let trimStepsMax = 50_000
+}
+
+/// The two clocks read together, to notice later that somebody set one.
+struct ClockReading: Sendable {
+    /// By how much the clocks may drift apart in a process's life before it counts as a jump.
+    static let jumpMax = Milliseconds.seconds(300)
+
+    let wall: WallTime
+    let monotonic: MonotonicTime
+
+    static func now() -> Self { Self(wall: SystemClock.wall(), monotonic: SystemClock.monotonic()) }
+
+    /// How far the wall clock was set since, beyond the time that passed; negative if it was set back.
+    func jump(wall later: WallTime, monotonic laterMonotonic: MonotonicTime) -> Milliseconds {
+        let passed = laterMonotonic.since(monotonic).count
+        return Milliseconds((later.microseconds - wall.microseconds) / 1000 - passed)
     }
 }
 

@@ -12,6 +12,8 @@ enum ServerProgram {
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
         if let code = answerQuestion(arguments) { exit(code) }
+        // A reader of the log lines that goes away is no reason to end.
+        signal(SIGPIPE, SIG_IGN)
         let sink = LineSink(descriptor: STDERR_FILENO)
         let events = EventLog(sink: sink, now: { SystemClock.wall().microseconds })
         let code: Int32
@@ -72,6 +74,10 @@ struct ServerRun {
             events.emit(.error, .fencedOut, .message(why))
             sink.flush()
             _exit(ProgramExit.failure)
+        }
+        if let fault = settings.fault {
+            events.emit(
+                .warning, .fault, .message("a fault is to be injected at \(fault.point.rawValue), hit \(fault.hit)"))
         }
         events.emit(.info, .starting, .message("epoch \(node.pair.epoch), state in \(settings.stateDirectory)"))
         let server: PaymentServer

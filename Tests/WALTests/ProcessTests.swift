@@ -54,6 +54,21 @@ struct ProcessTests {
         #expect(try LogReader(path: child.directory.path).verify().isSound)
     }
 
+    /// Goal: a limit on the size of files is an error of the opening, not a signal that ends the process without a word. At this
+    /// limit there is room for LMDB's two meta pages and for nothing else.
+    @Test func fileLimitAtTheOpeningIsAnError() async throws {
+        let child = try ChildWriter(fileLimitBytes: 8192)
+        defer { child.kill() }
+        for _ in 0..<3000 where child.process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(!child.process.isRunning)
+        #expect(child.process.terminationReason == .exit)
+        #expect(child.process.terminationStatus == ChildWriter.exitAfterRefusedOpening)
+        // Nothing is left behind that a start without the limit would stumble over.
+        let test = try TestLog(in: child.directory)
+        #expect(test.log.owner.epoch == Epoch(rawValue: 1))
+        test.log.close()
+    }
+
     /// Goal: a tool sees a consistent picture of a running server's log, goes on seeing it grow, and takes nothing from it; and the
     /// directory's lock names the server.
     @Test func toolsReadBesideAServer() async throws {

@@ -13,6 +13,8 @@ struct ChildWriter {
     private static let limitVariable = "HOLDFAST_WAL_TEST_FILE_LIMIT"
     /// How the child ends when its log says that a write failed.
     static let exitAfterFailure: Int32 = 42
+    /// How it ends when its log cannot be opened for lack of space.
+    static let exitAfterRefusedOpening: Int32 = 43
     static var directoryOfThisChild: String? { ProcessInfo.processInfo.environment[variable] }
 
     let process = Process()
