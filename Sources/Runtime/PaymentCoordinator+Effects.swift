@@ -130,12 +130,12 @@ extension PaymentCoordinator {
     private func voted(_ participant: Participant, _ vote: Vote, _ flight: Flight) {
         switch (participant, vote) {
         case (.clearing, .yes):
-            breaker.succeeded()
+            breakerSucceeded()
             faults.hit(.holdPlaced)
         case (.clearing, .no(.unavailable)), (.clearing, .unknown):
             breakerFailed()
         case (.clearing, .no):
-            breaker.succeeded()
+            breakerSucceeded()
         case (.database, .yes):
             flight.preparedDatabases += 1
             if flight.preparedDatabases == flight.databaseBranches { faults.hit(.prepared) }
@@ -178,12 +178,21 @@ extension PaymentCoordinator {
     ) {
         switch participant {
         case .clearing:
-            if case .open = resolution { breakerFailed() } else { breaker.succeeded() }
+            if case .open = resolution { breakerFailed() } else { breakerSucceeded() }
         case .database:
             let isFirst = flight.firstDatabase == participant
             if decision == .committed, isFirst, case .done = resolution { faults.hit(.firstDatabaseCommitted) }
         }
         apply(flight.machine.resolved(participant, resolution), to: flight)
+    }
+
+    func breakerSucceeded() {
+        let wasClosed = breaker.isClosed
+        breaker.succeeded()
+        guard !wasClosed else { return }
+        events.emit(.info, .clearing, .message("the circuit breaker closed: the network answers"))
+        reversals.releasePostponed(at: SystemClock.monotonic())
+        sendDueReversals()
     }
 
     func breakerFailed() {

@@ -12,7 +12,7 @@ extension PaymentCoordinator {
         sendDueReversals()
     }
 
-    private func sendDueReversals() {
+    func sendDueReversals() {
         loop.assertInEventLoop()
         let now = SystemClock.monotonic()
         while let order = reversals.takeDue(at: now) {
@@ -39,10 +39,10 @@ extension PaymentCoordinator {
         let now = SystemClock.monotonic()
         switch reply {
         case .acknowledged:
-            breaker.succeeded()
+            breakerSucceeded()
             counters.add(.reversalSucceeded)
         case .refused(let reason):
-            breaker.succeeded()
+            breakerSucceeded()
             counters.add(.reversalFailed)
             events.emit(
                 .warning, .reversal, .transactionID(order.transaction.description),

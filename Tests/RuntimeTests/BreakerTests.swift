@@ -4,10 +4,10 @@ import Testing
 
 /// The circuit breaker keeps new payments away from a network that does not answer, and delays the rest.
 @Suite struct BreakerTests {
-    private static let openFor = Milliseconds(400)
+    private static let openFor = Milliseconds(600)
 
     /// Opens after two failures in a row.
-    private static func world() -> World {
+    private static func world(openFor: Milliseconds = openFor) -> World {
         World { $0.breaker = .init(window: .seconds(5), failuresToOpen: 2, openFor: openFor) }
     }
 
@@ -21,7 +21,7 @@ import Testing
 
     /// Goal: after enough failures in a row a payment is refused before it claims anything, and the network is left alone.
     @Test func anOpenBreakerRefusesBeforeAnythingIsClaimed() async throws {
-        let world = Self.world()
+        let world = Self.world(openFor: .seconds(60))
         try await Self.open(world)
         try await world.idle()
         let records = world.log.recordCount

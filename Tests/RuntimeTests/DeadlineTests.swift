@@ -5,12 +5,13 @@ import Testing
 
 /// Time to decide, and time to answer.
 @Suite struct DeadlineTests {
-    private static let prepareTimeout = Milliseconds(300)
+    private static let prepareTimeout = Milliseconds(500)
 
-    private static func world() -> World {
+    /// - Parameter commitTimeout: short where somebody is to wait in vain.
+    private static func world(commitTimeout: Milliseconds = .seconds(5)) -> World {
         World {
             $0.prepareTimeout = prepareTimeout
-            $0.commitTimeout = Milliseconds(100)
+            $0.commitTimeout = commitTimeout
         }
     }
 
@@ -76,7 +77,7 @@ import Testing
 
     /// Goal: a commit that is not proven within the waiter's time is PENDING, never DECLINED; a later repeat hears APPROVED.
     @Test func aCommitThatIsNotProvenInTimeIsPending() async throws {
-        let world = Self.world()
+        let world = Self.world(commitTimeout: Milliseconds(100))
         world.database.resolutions.hold()
         let first = try await world.pay("r1")
         #expect(first.answer.text == "PENDING")
@@ -92,7 +93,7 @@ import Testing
 
     /// Goal: who joins late has a whole wait of its own.
     @Test func aJoinedRepeatWaitsItsOwnTime() async throws {
-        let world = Self.world()
+        let world = Self.world(commitTimeout: Milliseconds(100))
         world.database.resolutions.hold()
         let first = world.submit("r1")
         try await Task.sleep(for: .milliseconds(Self.prepareTimeout.count))

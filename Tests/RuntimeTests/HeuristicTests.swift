@@ -9,7 +9,7 @@ import Testing
     /// network is not confirmed, and a drain does not wait for it.
     @Test func aRolledBackCommitIsParked() async throws {
         let world = World {
-            $0.prepareTimeout = Milliseconds(400)
+            $0.prepareTimeout = Milliseconds(700)
             $0.commitTimeout = Milliseconds(100)
         }
         world.database.resolutions.answer(.heuristic("neither prepared nor visible"))

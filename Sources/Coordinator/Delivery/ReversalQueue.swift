@@ -40,6 +40,8 @@ public struct ReversalQueue: Sendable {
     private var entries: [TransactionID: Entry] = [:]
     private var schedule = Heap<Due>()
     private var inFlight = 0
+    /// Put back because the breaker was open.
+    private var postponed: Set<TransactionID> = []
 
     public init(settings: Settings) { self.settings = settings }
 
@@ -60,7 +62,9 @@ public struct ReversalQueue: Sendable {
     public mutating func takeDue(at now: MonotonicTime) -> ReversalOrder? {
         guard inFlight < settings.inFlightMax, let first = schedule.first, first.at <= now else { return nil }
         _ = schedule.removeFirst()
-        guard var entry = entries[first.transaction] else { return takeDue(at: now) }
+        // What was made due earlier stands in the schedule twice; only the time that holds counts.
+        guard var entry = entries[first.transaction], entry.due == first.at else { return takeDue(at: now) }
+        postponed.remove(first.transaction)
         let isRepeat = entry.attempts > 0 || entry.mayHaveBeenSent
         entry.attempts += 1
         entry.due = nil
@@ -76,7 +80,19 @@ public struct ReversalQueue: Sendable {
         entry.attempts -= 1
         entry.due = until
         entries[transaction] = entry
+        postponed.insert(transaction)
         schedule.insert(Due(at: until, transaction: transaction))
+    }
+
+    /// The breaker has closed: what was put back for it is due at once.
+    public mutating func releasePostponed(at now: MonotonicTime) {
+        for transaction in postponed {
+            guard var entry = entries[transaction], let due = entry.due, due > now else { continue }
+            entry.due = now
+            entries[transaction] = entry
+            schedule.insert(Due(at: now, transaction: transaction))
+        }
+        postponed = []
     }
 
     /// Takes the network's reply and says what to write.

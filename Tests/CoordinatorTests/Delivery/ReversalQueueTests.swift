@@ -18,6 +18,8 @@ private final class Worker {
 
     func postpone(_ transaction: TransactionID, until: MonotonicTime) { queue.postpone(transaction, until: until) }
 
+    func releasePostponed(at now: MonotonicTime) { queue.releasePostponed(at: now) }
+
     func replied(_ transaction: TransactionID, _ reply: ReversalReply, at now: MonotonicTime) -> LogWrite? {
         queue.replied(transaction, reply, at: now)
     }
@@ -161,5 +163,20 @@ private final class Worker {
         #expect(queue.replied(Samples.transactionID(1), .acknowledged, at: Self.time(1)) == nil)
         #expect(queue.nextDue == Self.time(1))
         #expect(queue.takeDue(at: Self.time(1)) != nil)
+    }
+
+    /// Goal: when the breaker closes, what was put back for it goes out at once, and once.
+    @Test func aClosedBreakerReleasesWhatWasPostponed() throws {
+        let queue = Self.queue(1, 2)
+        let first = try #require(queue.takeDue(at: Self.time(10)))
+        queue.postpone(first.transaction, until: Self.time(20_000))
+        let second = try #require(queue.takeDue(at: Self.time(10)))
+        _ = queue.replied(second.transaction, .failed("timeout"), at: Self.time(10))
+        queue.releasePostponed(at: Self.time(20))
+        #expect(queue.takeDue(at: Self.time(20))?.transaction == first.transaction)
+        #expect(queue.takeDue(at: Self.time(20)) == nil, "the other one keeps its backoff, and this one is on its way")
+        _ = queue.replied(first.transaction, .acknowledged, at: Self.time(21))
+        #expect(queue.takeDue(at: Self.time(260))?.transaction == second.transaction)
+        #expect(queue.takeDue(at: Self.time(30_000)) == nil, "the old time is not a second order")
     }
 }

@@ -103,8 +103,10 @@ extension Integration {
                     errorsFile: world.directory + "/second.err")
                 let status = try second.process.wait(within: Limits.programStart)
                 #expect(status != .code(0))
-                if case .signal = status { Issue.record("it crashed: \(status); \(second.errors)") }
-                #expect(second.errors.contains("\(first.process.pid)"), "it names who uses it: \(second.errors)")
+                if case .signal = status { Issue.record("it crashed: \(status); \(second.errors.prefix(2000))") }
+                #expect(
+                    second.errors.contains("\(first.process.pid)"),
+                    "it names who uses it: \(second.errors.prefix(2000))")
                 #expect(try world.pay(Payment(requestID: "still")).status == .approved)
                 #expect(try world.server().drain() == .code(0))
                 try world.start()
@@ -126,7 +128,7 @@ extension Integration {
                 if case .signal = status { Issue.record("it crashed: \(status)") }
                 #expect(
                     second.errors.contains("\(first.configuration.port)") || second.errors.contains("PORT"),
-                    "\(second.errors)")
+                    "\(second.errors.prefix(2000))")
                 try world.finish()
             }
         }
@@ -138,9 +140,9 @@ extension Integration {
                 let server = try world.launch()
                 let status = try server.process.wait(within: Limits.programStart)
                 #expect(status != .code(0))
-                if case .signal = status { Issue.record("it crashed: \(status); \(server.errors)") }
-                #expect(server.errors.contains("max_prepared_transactions = "), "\(server.errors)")
-                #expect(server.errors.contains("restart"), "\(server.errors)")
+                if case .signal = status { Issue.record("it crashed: \(status); \(server.errors.prefix(2000))") }
+                #expect(server.errors.contains("max_prepared_transactions = "), "\(server.errors.prefix(2000))")
+                #expect(server.errors.contains("restart"), "\(server.errors.prefix(2000))")
             }
             try cluster.stop(.immediate)
         }

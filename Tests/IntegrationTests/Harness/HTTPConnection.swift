@@ -1,13 +1,14 @@
 import Foundation
 
 /// An HTTP/1.1 reply.
-struct HTTPReply: Sendable {
+struct HTTPReply: Sendable, CustomStringConvertible {
     let status: Int
     /// By lower-case name.
     let headers: [String: String]
     let body: [UInt8]
 
     var text: String { String(decoding: body, as: UTF8.self) }
+    var description: String { "\(status) \(headers): \(text.prefix(500))" }
 }
 
 /// A keep-alive HTTP/1.1 connection as curl would use it.

@@ -65,16 +65,27 @@ struct ChildWriter {
     static func run(in path: String) throws {
         if let bytes = ProcessInfo.processInfo.environment[limitVariable].flatMap(UInt.init) {
             // An ignored signal is inherited from the parent, where a log was open; what is tested is that this log ignores it.
+            // A worker thread of a pool has signals blocked, the thread that a server opens its log on has not.
             signal(SIGXFSZ, SIG_DFL)
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGXFSZ)
+            pthread_sigmask(SIG_UNBLOCK, &signals, nil)
             var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
             guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
                 throw LogError(.storage, "the child cannot limit its files")
             }
         }
-        let log = try LMDBLog.open(
-            in: try StateDirectory.acquire(path: path, allowUnsafeFileSystem: true), configuration: TestLog.small,
-            incarnation: Incarnation(rawValue: 1), newLogID: Sample.log, clock: { Sample.startedAt },
-            deliver: { $0() }, failure: { _ in exit(exitAfterFailure) })
+        let log: LMDBLog
+        do {
+            log = try LMDBLog.open(
+                in: try StateDirectory.acquire(path: path, allowUnsafeFileSystem: true), configuration: TestLog.small,
+                incarnation: Incarnation(rawValue: 1), newLogID: Sample.log, clock: { Sample.startedAt },
+                deliver: { $0() }, failure: { _ in exit(exitAfterFailure) })
+        } catch {
+            guard error.code == .noSpace else { throw error }
+            exit(exitAfterRefusedOpening)
+        }
         let notes = open(path + "/notes", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         guard notes >= 0 else { throw LogError(.storage, "the child cannot write its notes") }
         // A bounded number at once; each finished payment begins the next.
