@@ -74,6 +74,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
         counters.add(.total)
         let queued = QueuedSubmission(submission: submission, completion: completion)
         if answerFromMemory(queued) { return }
+        // What is wrong with the request itself is told before what is wrong with the moment.
+        if case .failure(let refusal) = submission.intent { return refuse(queued, refusal.reason) }
         if isDraining { return refuse(queued, .shuttingDown) }
         guard undecided < settings.inFlightMax, queue.isEmpty else {
             guard queue.count < settings.queueMax else { return refuse(queued, .serverBusy) }
@@ -96,6 +98,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
             }
             if let answer = flight.answer {
                 answerRepeat(queued, answer)
+            } else if flight.machine.waitsForOperator {
+                answerRepeat(queued, .pending(transaction))
             } else {
                 wait(flight, queued.completion)
             }
