@@ -33,7 +33,9 @@ let package = Package(
         .target(name: "Coordinator", dependencies: ["Payments"], swiftSettings: strict),
 
         // The shells around the core.
-        .target(name: "WAL", dependencies: ["Coordinator", "Payments", "CLMDB"], swiftSettings: strict),
+        .target(
+            name: "WAL", dependencies: ["Coordinator", "Payments", "CLMDB"], exclude: ["FORMAT.md"],
+            swiftSettings: strict),
         .target(name: "Telemetry", swiftSettings: strict),
         .target(
             name: "PostgresParticipant", dependencies: ["Coordinator", "Payments", "CPostgres"],

@@ -2,8 +2,8 @@ import Glibc
 
 /// What the log asks of the operating system's files.
 enum FileSystem {
-    /// File systems that cannot keep a log: network file systems break locks and memory maps, memory file systems forget, and
-    /// what is behind a user-space one nobody knows. Overlays are allowed: containers run on them.
+    /// File systems that cannot keep a log: network file systems break locks and memory maps, memory file systems
+    /// forget, and what is behind a user-space one nobody knows. Overlays are allowed: containers run on them.
     private static let unsafeKinds: Set<String> = [
         "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "coda", "lustre", "ncpfs", "vboxsf", "virtiofs",
         "tmpfs", "ramfs", "devtmpfs", "hugetlbfs",
@@ -14,14 +14,15 @@ enum FileSystem {
         guard let kind = try kind(below: path) else {
             throw LogError(
                 .unsafeFileSystem,
-                "cannot tell what file system \(path) is on (/proc is not mounted?). Mount it, or allow unsafe file systems."
+                "cannot tell what file system \(path) is on (/proc is not mounted?). "
+                    + "Mount it, or allow unsafe file systems."
             )
         }
         return unsafeKinds.contains(kind) || kind.hasPrefix("fuse") ? kind : nil
     }
 
-    /// The kind of file system that `path` is on, as `mount(8)` names it: the kernel tells the mount of an open descriptor
-    /// (`/proc/self/fdinfo`), and what each mount is (`proc(5)`, mountinfo). `nil` if it does not.
+    /// The kind of file system that `path` is on, as `mount(8)` names it: the kernel tells the mount of an open
+    /// descriptor (`/proc/self/fdinfo`), and what each mount is (`proc(5)`, mountinfo). `nil` if it does not.
     static func kind(below path: String) throws(LogError) -> String? {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("cannot open the directory \(path)", errno) }
@@ -79,10 +80,11 @@ enum FileSystem {
         guard result == 0 else { throw failure("cannot sync the directory \(path)", code) }
     }
 
-    /// Syncs a file that an earlier process wrote and drops its pages from memory, so that what is read next comes from the disk.
+    /// Syncs a file that an earlier process wrote and drops its pages from memory, so that what is read next comes from
+    /// the disk.
     ///
-    /// After a failed sync the kernel may keep pages as clean that never reached the disk; the process that saw the failure
-    /// ended, and the next one must not take those pages for what is stored.
+    /// After a failed sync the kernel may keep pages as clean that never reached the disk; the process that saw the
+    /// failure ended, and the next one must not take those pages for what is stored.
     static func settle(_ path: String) throws(LogError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -5,8 +5,8 @@ import Synchronization
 
 /// The durable log on LMDB: the owner's side, one a state directory.
 ///
-/// Steps are written by one thread of the log's own, many in one commit. Readings come from the committed state and never wait for
-/// the writer. Call ``close()`` at the end; a log that is dropped without it refuses what still waits.
+/// Steps are written by one thread of the log's own, many in one commit. Readings come from the committed state and
+/// never wait for the writer. Call ``close()`` at the end; a log that is dropped without it refuses what still waits.
 public final class LMDBLog: TransactionLog {
     /// What the log is, and the pair of this start.
     public let log: LogID
@@ -51,17 +51,17 @@ public final class LMDBLog: TransactionLog {
         if thread.isCurrent { thread.detach() } else { thread.join() }
     }
 
-    /// Opens the log in a state directory, making it if there is none, and takes it over: the next epoch and `incarnation` are
-    /// durable when this returns. Signals about too large files (SIGXFSZ) are ignored from here on, so that a limit on the
-    /// size of files is an error of the write.
+    /// Opens the log in a state directory, making it if there is none, and takes it over: the next epoch and
+    /// `incarnation` are durable when this returns. Signals about too large files (SIGXFSZ) are ignored from here on,
+    /// so that a limit on the size of files is an error of the write.
     ///
     /// - Parameters:
     ///   - directory: locked by this process; held until the log is closed.
     ///   - incarnation: random, drawn for this start.
     ///   - newLogID: random, used only if the log is made.
     ///   - clock: called by the writer once a batch.
-    ///   - deliver: called with everything that a batch completed, on the writer's thread or on that of a refused call; it must pass
-    ///     the closure on quickly or run it, in the order of the calls.
+    ///   - deliver: called with everything that a batch completed, on the writer's thread or on that of a refused call;
+    ///     it must pass the closure on quickly or run it, in the order of the calls.
     ///   - failure: called when a write failed and nobody knows what is on the disk; must end the process.
     /// - Throws: ``LogError``.
     public static func open(
@@ -75,8 +75,8 @@ public final class LMDBLog: TransactionLog {
             freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, deliver: deliver, failure: failure)
     }
 
-    /// - Parameter freeBytes: what the disk has left, by a descriptor of the data file. A test says so itself, because a full disk
-    ///   would be everybody's.
+    /// - Parameter freeBytes: what the disk has left, by a descriptor of the data file. A test says so itself, because
+    ///   a full disk would be everybody's.
     static func open(
         in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
         freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
@@ -136,12 +136,12 @@ public final class LMDBLog: TransactionLog {
         enqueue(.flush(completion), .forced, orElse: completion)
     }
 
-    /// Drops from the head of the history what was written before `endedBefore`, but nothing of transactions that are active or
-    /// parked or that have an open reversal. With a transaction's END goes its claim on the request_id.
+    /// Drops from the head of the history what was written before `endedBefore`, but nothing of transactions that are
+    /// active or parked or that have an open reversal. With a transaction's END goes its claim on the request_id.
     ///
     /// - Parameters:
-    ///   - stepsMax: how many records to look at; between slices of ``LogLimits/trimSliceRecordsMax`` other steps go first. The
-    ///     next trim goes on where this one stopped.
+    ///   - stepsMax: how many records to look at; between slices of ``LogLimits/trimSliceRecordsMax`` other steps go
+    ///     first. The next trim goes on where this one stopped.
     ///   - completion: how many records were dropped.
     public func trim(endedBefore: WallTime, stepsMax: Int, completion: @escaping @Sendable (Int) -> Void) {
         enqueue(.trim(endedBefore: endedBefore, stepsMax: stepsMax, completion), .forced) { completion(0) }
@@ -157,8 +157,8 @@ public final class LMDBLog: TransactionLog {
         }
     }
 
-    /// Writes what waits, lazy steps too, ends the writer's thread, frees the log and gives the directory's lock back. Steps
-    /// that come later are refused. Must not be called from a completion that runs on the writer's thread.
+    /// Writes what waits, lazy steps too, ends the writer's thread, frees the log and gives the directory's lock back.
+    /// Steps that come later are refused. Must not be called from a completion that runs on the writer's thread.
     public func close() {
         queue.close()
         guard let thread = thread.withLock({ $0.take() }) else { return }
@@ -240,7 +240,8 @@ public final class LMDBLog: TransactionLog {
         return last.withLock { $0 }
     }
 
-    /// Clears the slots of readers that died, whose pages would otherwise be kept for ever. For a timer, every minute or so.
+    /// Clears the slots of readers that died, whose pages would otherwise be kept for ever. For a timer, every minute
+    /// or so.
     /// - Returns: how many were cleared.
     @discardableResult
     public func clearStaleReaders() throws(LogError) -> Int {

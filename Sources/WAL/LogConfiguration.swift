@@ -4,12 +4,12 @@ public import Coordinator
 public struct LogConfiguration: Sendable, Hashable {
     /// The largest size of the data file, bytes.
     ///
-    /// LMDB maps the whole file, so this reserves addresses, neither memory nor disk: it can be generous. A payment takes about
-    /// 1 KiB for as long as it is retained, so below the mark of 70 % the 64 GiB default holds 24 hours of about 500 payments
-    /// a second. May be raised at any start; lowering it below what is in use has no effect.
+    /// LMDB maps the whole file, so this reserves addresses, neither memory nor disk: it can be generous. A payment
+    /// takes about 1 KiB for as long as it is retained, so below the mark of 70 % the 64 GiB default holds 24 hours of
+    /// about 500 payments a second. May be raised at any start; lowering it below what is in use has no effect.
     public var mapBytes: Int
-    /// Disk space that is really allocated beyond what is in use, bytes, so that decisions and reversals can be written when
-    /// the disk is full. 0 switches it off.
+    /// Disk space that is really allocated beyond what is in use, bytes, so that decisions and reversals can be written
+    /// when the disk is full. 0 switches it off.
     public var reserveBytes: Int
     /// Free bytes of the file system below which no new transaction is admitted.
     public var freeBytesMin: Int

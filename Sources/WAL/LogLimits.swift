@@ -2,12 +2,13 @@
 public enum LogLimits {
     /// Steps that may wait for the writer before a new BEGIN is refused.
     public static let queuedBeginsMax = 16_384
-    /// Steps that may wait for the writer before any step is refused. Decisions, ends and reversals belong to transactions
-    /// that were let in, so they get room of their own.
+    /// Steps that may wait for the writer before any step is refused. Decisions, ends and reversals belong to
+    /// transactions that were let in, so they get room of their own.
     public static let queuedStepsMax = 4 * queuedBeginsMax
     /// Steps in one commit.
     public static let batchStepsMax = 4096
-    /// Records that one slice of a trim looks at; slices go between batches so that no decision waits behind a long one.
+    /// Records that one slice of a trim looks at; slices go between batches so that no decision waits behind a long
+    /// one.
     public static let trimSliceRecordsMax = 512
     /// Records decoded within one read transaction of a scan; then it is renewed, so that no page is pinned for long.
     public static let scanBatchRecords = 1024

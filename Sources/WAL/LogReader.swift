@@ -3,8 +3,8 @@ import Glibc
 public import Payments
 import Synchronization
 
-/// A log opened for reading, beside a running server or without one. It takes no lock of the directory's, raises no epoch and writes
-/// nothing; LMDB notes in its lock file that somebody reads.
+/// A log opened for reading, beside a running server or without one. It takes no lock of the directory's, raises no
+/// epoch and writes nothing; LMDB notes in its lock file that somebody reads.
 ///
 /// Without a running server it may see a commit whose sync was cut off; a server makes sure of it before it acts on it.
 public final class LogReader: Sendable {
@@ -46,8 +46,8 @@ public final class LogReader: Sendable {
         try read { store, reading throws(LogError) in try store.lookUp(request, in: reading) }
     }
 
-    /// Every record of a transaction that is still in the history, oldest first. Goes through the whole history; records that
-    /// cannot be read are passed over (``verify()`` lists them).
+    /// Every record of a transaction that is still in the history, oldest first. Goes through the whole history;
+    /// records that cannot be read are passed over (``verify()`` lists them).
     public func history(of transaction: TransactionID) throws(LogError) -> [LoggedRecord] {
         var found: [LoggedRecord] = []
         var next: LSN? = LSN(rawValue: 1)
@@ -59,8 +59,8 @@ public final class LogReader: Sendable {
         return found
     }
 
-    /// Calls `body` with each record from `first` on, in their order, until it answers false. The picture is renewed every
-    /// ``LogLimits/scanBatchRecords`` records, and `body` runs between pictures, so it may take its time.
+    /// Calls `body` with each record from `first` on, in their order, until it answers false. The picture is renewed
+    /// every ``LogLimits/scanBatchRecords`` records, and `body` runs between pictures, so it may take its time.
     ///
     /// - Returns: how many records could not be read.
     @discardableResult

@@ -85,8 +85,8 @@ extension LogReader {
         }
     }
 
-    /// Writes a compact and consistent copy of the log as of now into `directory`, which is made if it is missing and must not hold
-    /// a log. Complete or not there at all: it gets its name after it is synced.
+    /// Writes a compact and consistent copy of the log as of now into `directory`, which is made if it is missing and
+    /// must not hold a log. Complete or not there at all: it gets its name after it is synced.
     public func backUp(to directory: String) throws(LogError) {
         if mkdir(directory, LogLimits.directoryMode) != 0, errno != EEXIST {
             throw FileSystem.failure("cannot make the directory \(directory)", errno)

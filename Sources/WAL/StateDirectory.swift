@@ -73,7 +73,8 @@ public final class StateDirectory: Sendable {
             let who = holder.map { "process \($0)" } ?? "another process"
             throw LogError(
                 .inUse(pid: holder),
-                "the state directory is in use by \(who) (\(file)). Stop it, or give this server a directory of its own."
+                "the state directory is in use by \(who) (\(file)). "
+                    + "Stop it, or give this server a directory of its own."
             )
         }
         // The number is for people; the lock is what counts. So a failed write is no reason to refuse the start.

@@ -89,8 +89,8 @@ struct CodecTests {
         }
     }
 
-    /// Goal: decoding ends in a value or a fault for any payload whatever, also where the checksum was made to match: no trap, no
-    /// read beyond the end. (A trap ends the test process, so this test fails loudly.)
+    /// Goal: decoding ends in a value or a fault for any payload whatever, also where the checksum was made to match:
+    /// no trap, no read beyond the end. (A trap ends the test process, so this test fails loudly.)
     @Test(arguments: 0..<20 as Range<UInt64>)
     func decodingIsTotal(seed: UInt64) {
         var random = RandomValues(seed: seed)

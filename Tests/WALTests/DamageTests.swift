@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Damage: one bad value is set aside with its bytes, the rest is served")
 struct DamageTests {
-    /// Goal: at the start what is unfinished and unreadable goes to the quarantine; nothing else is touched, and it is counted.
+    /// Goal: at the start what is unfinished and unreadable goes to the quarantine; nothing else is touched, and it is
+    /// counted.
     @Test func startSetsDamagedValuesAside() async throws {
         let test = try TestLog()
         let database = DatabaseIndex(rawValue: 1)
@@ -83,8 +84,8 @@ struct DamageTests {
         test.log.close()
     }
 
-    /// Goal: a damaged claim never lets a payment be made twice: the look-up throws, a BEGIN is refused, and the transaction that
-    /// holds it mends it with its next step.
+    /// Goal: a damaged claim never lets a payment be made twice: the look-up throws, a BEGIN is refused, and the
+    /// transaction that holds it mends it with its next step.
     @Test func damagedClaimIsNotAFreeOne() async throws {
         let test = try TestLog()
         let request = Sample.intent(1).requestID

@@ -5,8 +5,8 @@ import Testing
 
 @testable import WAL
 
-/// The format as it is on disk. If one of these fails, logs that exist can no longer be read as they were written: raise
-/// ``LogFormat/current``, keep reading the version before, and add fixtures beside the old ones. With
+/// The format as it is on disk. If one of these fails, logs that exist can no longer be read as they were written:
+/// raise ``LogFormat/current``, keep reading the version before, and add fixtures beside the old ones. With
 /// `HOLDFAST_WRITE_GOLDEN=1` fixtures that are missing are written; existing ones never are.
 @Suite("Golden files: the format on disk does not change unnoticed")
 struct GoldenTests {
@@ -71,8 +71,8 @@ struct GoldenTests {
         #expect(try LogReader(path: directory.path).verify().isSound)
     }
 
-    /// Goal: of the golden log with a damaged page of data everything else is still told, and nothing crashes. The damage is made
-    /// in the copy: the last byte of the first BEGIN's stored intent.
+    /// Goal: of the golden log with a damaged page of data everything else is still told, and nothing crashes. The
+    /// damage is made in the copy: the last byte of the first BEGIN's stored intent.
     @Test func damagedGoldenLogIsReadAroundTheDamage() async throws {
         var golden = try await Self.goldenLog()
         let begin = RecordCodec.encode(.begin(Sample.begin(1)), lsn: LSN(rawValue: 2), writtenAt: Sample.startedAt)

@@ -34,7 +34,8 @@ struct OpeningTests {
         again.log.close()
     }
 
-    /// Goal: each start writes the next epoch with its own incarnation, and says so in the history; the log's name stays.
+    /// Goal: each start writes the next epoch with its own incarnation, and says so in the history; the log's name
+    /// stays.
     @Test func eachStartRaisesTheEpoch() throws {
         let directory = try TestDirectory()
         for start in 1...4 as ClosedRange<UInt64> {
@@ -119,7 +120,8 @@ struct OpeningTests {
         #expect(try LogReader(path: test.directory.path).snapshot().active.isEmpty)
     }
 
-    /// Goal: a log of a later version is refused by the server and by tools, with the versions in the message, and is left as it is.
+    /// Goal: a log of a later version is refused by the server and by tools, with the versions in the message, and is
+    /// left as it is.
     @Test func newerFormatIsRefused() throws {
         for isMarker in [true, false] {
             let test = try TestLog()
@@ -181,7 +183,8 @@ struct OpeningTests {
         test.log.close()
     }
 
-    /// Goal: a map that was raised at a later start is taken; one that is too small for what is there does not lose anything.
+    /// Goal: a map that was raised at a later start is taken; one that is too small for what is there does not lose
+    /// anything.
     @Test func mapMayChange() async throws {
         let directory = try TestDirectory()
         for (start, megabytes) in [(1, 1), (2, 8), (3, 1)] as [(UInt64, Int)] {

@@ -36,8 +36,9 @@ struct ProcessTests {
         #expect(try LogReader(path: child.directory.path).verify().isSound)
     }
 
-    /// Goal: a write that fails ends the process at once, is never tried again, and leaves a log that opens with everything that a
-    /// receipt was given for. The signal that a limit on files sends is ignored, or the child would have died of it.
+    /// Goal: a write that fails ends the process at once, is never tried again, and leaves a log that opens with
+    /// everything that a receipt was given for. The signal that a limit on files sends is ignored, or the child would
+    /// have died of it.
     @Test func failedWriteEndsTheProcess() async throws {
         let child = try ChildWriter(fileLimitBytes: 400 << 10)
         defer { child.kill() }
@@ -54,8 +55,8 @@ struct ProcessTests {
         #expect(try LogReader(path: child.directory.path).verify().isSound)
     }
 
-    /// Goal: a limit on the size of files is an error of the opening, not a signal that ends the process without a word. At this
-    /// limit there is room for LMDB's two meta pages and for nothing else.
+    /// Goal: a limit on the size of files is an error of the opening, not a signal that ends the process without a
+    /// word. At this limit there is room for LMDB's two meta pages and for nothing else.
     @Test func fileLimitAtTheOpeningIsAnError() async throws {
         let child = try ChildWriter(fileLimitBytes: 8192)
         defer { child.kill() }
@@ -69,8 +70,8 @@ struct ProcessTests {
         test.log.close()
     }
 
-    /// Goal: a tool sees a consistent picture of a running server's log, goes on seeing it grow, and takes nothing from it; and the
-    /// directory's lock names the server.
+    /// Goal: a tool sees a consistent picture of a running server's log, goes on seeing it grow, and takes nothing from
+    /// it; and the directory's lock names the server.
     @Test func toolsReadBesideAServer() async throws {
         let child = try ChildWriter()
         defer { child.kill() }

@@ -67,7 +67,8 @@ struct SpaceTests {
         test.log.close()
     }
 
-    /// Goal: above its share of the map the log takes no BEGIN, so that what is in flight then can still be decided and ended.
+    /// Goal: above its share of the map the log takes no BEGIN, so that what is in flight then can still be decided and
+    /// ended.
     @Test func everythingAdmittedCanFinish() async throws {
         var configuration = TestLog.small
         configuration.mapBytes = 2 << 20
@@ -90,8 +91,8 @@ struct SpaceTests {
         test.log.close()
     }
 
-    /// Goal: admissions stop at the mark of the map before the log itself refuses, and begin again when trimming made room, though
-    /// the file stays as large as it was.
+    /// Goal: admissions stop at the mark of the map before the log itself refuses, and begin again when trimming made
+    /// room, though the file stays as large as it was.
     @Test func admissionsFollowTheMap() async throws {
         var configuration = TestLog.small
         configuration.mapBytes = 2 << 20
@@ -158,9 +159,9 @@ struct SpaceTests {
         again.log.close()
     }
 
-    /// Goal: a reserve that cannot be had stops admissions and nothing else, takes nothing of what little is left in trying, and is
-    /// had as soon as there is room. (The disk's free bytes are what the test says, and the reserve is small, so that a mistake in
-    /// this costs a megabyte and not everybody's disk.)
+    /// Goal: a reserve that cannot be had stops admissions and nothing else, takes nothing of what little is left in
+    /// trying, and is had as soon as there is room. (The disk's free bytes are what the test says, and the reserve is
+    /// small, so that a mistake in this costs a megabyte and not everybody's disk.)
     @Test func missingReserveStopsAdmissions() async throws {
         var configuration = TestLog.small
         configuration.reserveBytes = 1 << 20

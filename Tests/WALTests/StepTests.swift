@@ -120,7 +120,8 @@ struct StepTests {
         test.log.close()
     }
 
-    /// Goal: a released request_id belongs to who claims it next; what the first transaction does later changes nothing of that.
+    /// Goal: a released request_id belongs to who claims it next; what the first transaction does later changes nothing
+    /// of that.
     @Test func releasedClaimIsNotTakenBack() async throws {
         let test = try TestLog()
         try await test.takeAll(.begin(Sample.begin(1)), .abort(Sample.abort(1, claim: .released)))
@@ -135,7 +136,8 @@ struct StepTests {
         test.log.close()
     }
 
-    /// Goal: parking keeps the transaction and shows it as heuristic; again with new evidence; and its end says what it became.
+    /// Goal: parking keeps the transaction and shows it as heuristic; again with new evidence; and its end says what it
+    /// became.
     @Test func parkingAndItsEnd() async throws {
         let test = try TestLog()
         try await test.takeAll(.begin(Sample.begin(1)), .commit(Sample.commit(1)), .park(Sample.park(1)))
@@ -170,7 +172,8 @@ struct StepTests {
         test.log.close()
     }
 
-    /// Goal: a reversal is stored with its abort, keeps its count and its parking, outlives the transaction, and goes only when closed.
+    /// Goal: a reversal is stored with its abort, keeps its count and its parking, outlives the transaction, and goes
+    /// only when closed.
     @Test func reversalLife() async throws {
         let test = try TestLog()
         let id = Sample.transaction(1)
@@ -213,7 +216,8 @@ struct StepTests {
         test.log.close()
     }
 
-    /// Goal: for each database the log keeps the confirmed pair and what was attempted since; a confirmation settles the attempts.
+    /// Goal: for each database the log keeps the confirmed pair and what was attempted since; a confirmation settles
+    /// the attempts.
     @Test func fences() async throws {
         let test = try TestLog()
         let database = DatabaseIndex(rawValue: 3)

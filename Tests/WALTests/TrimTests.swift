@@ -11,7 +11,8 @@ struct TrimTests {
             .begin(Sample.begin(number)), .commit(Sample.commit(number)), .end(Sample.end(number, .committed)))
     }
 
-    /// Goal: finished transactions go with their claims; active, parked ones and open reversals keep all of their records.
+    /// Goal: finished transactions go with their claims; active, parked ones and open reversals keep all of their
+    /// records.
     @Test func keepsWhatIsUnfinished() async throws {
         let test = try TestLog()
         try await finish(1, in: test)
@@ -49,7 +50,8 @@ struct TrimTests {
         #expect(try LogReader(path: test.directory.path).verify().isSound)
     }
 
-    /// Goal: the end of an old transaction does not take away a request_id that was released and claimed by another one since.
+    /// Goal: the end of an old transaction does not take away a request_id that was released and claimed by another one
+    /// since.
     @Test func leavesAnothersClaim() async throws {
         let test = try TestLog()
         try await test.takeAll(

@@ -1,4 +1,5 @@
-/// The cyclic redundancy check of RFC 3720 (iSCSI), appendix B.4: polynomial 0x1EDC6F41, reflected, eight bytes at a step.
+/// The cyclic redundancy check of RFC 3720 (iSCSI), appendix B.4: polynomial 0x1EDC6F41, reflected, eight bytes at a
+/// step.
 enum CRC32C {
     /// The polynomial with its bits reflected.
     private static let polynomial: UInt32 = 0x82F6_3B78

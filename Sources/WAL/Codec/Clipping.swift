@@ -1,6 +1,7 @@
 import Coordinator
 
-/// Texts that others wrote are cut to their limits before a step is taken, so that what its receipt says is what is on disk.
+/// Texts that others wrote are cut to their limits before a step is taken, so that what its receipt says is what is on
+/// disk.
 extension LogWrite {
     var clipped: LogWrite {
         switch self {

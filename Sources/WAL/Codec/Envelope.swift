@@ -2,8 +2,8 @@
 public enum LogFormat {
     /// What this program writes.
     public static let current: UInt8 = 1
-    /// The oldest version that this program reads. The rule: version N reads what N - 1 wrote, so a server can be replaced by
-    /// the next one without a stop for migration; what is touched is rewritten. Version 1 is the first.
+    /// The oldest version that this program reads. The rule: version N reads what N - 1 wrote, so a server can be
+    /// replaced by the next one without a stop for migration; what is touched is rewritten. Version 1 is the first.
     public static let oldestReadable: UInt8 = 1
 }
 

@@ -1,8 +1,8 @@
 import Coordinator
 import Payments
 
-/// Values of the database `records`: LSN u64, wall time i64, transaction (two u64, zero for records of the log itself), and what
-/// the kind adds.
+/// Values of the database `records`: LSN u64, wall time i64, transaction (two u64, zero for records of the log itself),
+/// and what the kind adds.
 enum RecordCodec {
     static func encode(_ record: LogRecord, lsn: LSN, writtenAt: WallTime) -> [UInt8] {
         let bytes = Envelope.seal(kind(of: record)) { writer in
@@ -37,8 +37,8 @@ enum RecordCodec {
         return (kind, try reader.time(), try reader.transaction())
     }
 
-    /// Whether the value may be a record of `transaction`: looks at its place in the bytes alone, so that a search through a long
-    /// history checks and decodes only what it finds.
+    /// Whether the value may be a record of `transaction`: looks at its place in the bytes alone, so that a search
+    /// through a long history checks and decodes only what it finds.
     static func mayBelong(_ value: UnsafeRawBufferPointer, to transaction: TransactionID) -> Bool {
         let offset = Envelope.headerBytes + 16
         // A value that is too short is damaged; let the decoder say so.

@@ -4,8 +4,9 @@ import Synchronization
 
 /// One opened LMDB environment. Freed with the last reference; never synced or committed by that.
 ///
-/// `@unchecked Sendable`: the handle never changes, and LMDB allows its use from any thread of the process that opened it
-/// ("Use an MDB_env* in the process which opened it, not after fork()"); what is bound to a thread are write transactions.
+/// `@unchecked Sendable`: the handle never changes, and LMDB allows its use from any thread of the process that opened
+/// it ("Use an MDB_env* in the process which opened it, not after fork()"); what is bound to a thread are write
+/// transactions.
 final class Environment: @unchecked Sendable {
     enum Access: Sendable, Hashable {
         /// The one writer. `mapBytes`: see ``LogConfiguration/mapBytes``.
@@ -39,8 +40,8 @@ final class Environment: @unchecked Sendable {
     }
 
     deinit {
-        // "Only a single thread may call this function. All transactions, databases, and cursors must already be closed":
-        // each of them holds a reference to this object or lives in a scope that does.
+        // "Only a single thread may call this function. All transactions, databases, and cursors must already be
+        // closed": each of them holds a reference to this object or lives in a scope that does.
         mdb_env_close(handle)
         identity.giveBack()
     }
@@ -70,7 +71,8 @@ final class Environment: @unchecked Sendable {
         }
     }
 
-    /// Every flag that trades durability away. Any of them would make rule 0 a lie, so they are looked for and not merely not set.
+    /// Every flag that trades durability away. Any of them would make rule 0 a lie, so they are looked for and not
+    /// merely not set.
     private func refuseUnsafeFlags(_ directory: String) throws(LogError) {
         var flags: UInt32 = 0
         let code = mdb_env_get_flags(handle, &flags)
@@ -152,8 +154,8 @@ final class Environment: @unchecked Sendable {
         return slowest
     }
 
-    /// Takes over a map that the owner has made larger. "This function may be called with a size of zero to adopt the new size",
-    /// "if no transactions are active in this process".
+    /// Takes over a map that the owner has made larger. "This function may be called with a size of zero to adopt the
+    /// new size", "if no transactions are active in this process".
     func adoptMapSize() throws(LMDBFailure) {
         try LMDBFailure.check(mdb_env_set_mapsize(handle, 0), "mdb_env_set_mapsize")
     }
@@ -164,7 +166,8 @@ final class Environment: @unchecked Sendable {
     }
 }
 
-/// "Do not have open an LMDB database twice in the same process at the same time": whose directories are open in this one.
+/// "Do not have open an LMDB database twice in the same process at the same time": whose directories are open in this
+/// one.
 private struct DirectoryIdentity: Hashable, Sendable {
     private let device: UInt64
     private let inode: UInt64

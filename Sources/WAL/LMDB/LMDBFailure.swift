@@ -8,7 +8,8 @@ struct LMDBFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The C function.
     let function: String
 
-    /// "the database path's map is full" or "too many dirty pages": the transaction can be aborted and the environment goes on.
+    /// "the database path's map is full" or "too many dirty pages": the transaction can be aborted and the environment
+    /// goes on.
     var isFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
     var isOutOfSpace: Bool { isFull || code == ENOSPC || code == EDQUOT || code == EFBIG }
     var isMissing: Bool { code == ENOENT || code == MDB_NOTFOUND }

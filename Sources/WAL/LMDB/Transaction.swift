@@ -20,8 +20,8 @@ struct Reading {
 
     /// The stored bytes; `nil` if there are none under `key`.
     ///
-    /// "The memory pointed to by the returned values is owned by the database. [...] values returned from the database are
-    /// valid only until a subsequent update operation, or the end of the transaction": decode or copy them at once.
+    /// "The memory pointed to by the returned values is owned by the database. [...] values returned from the database
+    /// are valid only until a subsequent update operation, or the end of the transaction": decode or copy them at once.
     func get(_ database: Database, _ key: [UInt8]) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
         var data = MDB_val()
         let code = key.withUnsafeBytes { bytes in
@@ -39,7 +39,8 @@ struct Reading {
 
     /// Pages that hold something, the environment's own included. What is freed is not among them.
     func pagesInUse(_ databases: [Database]) throws(LMDBFailure) -> Int {
-        // 0 and 1 are the list of free pages and the unnamed database, by the format of LMDB; two meta pages come first.
+        // 0 and 1 are the list of free pages and the unnamed database, by the format of LMDB; two meta pages come
+        // first.
         var pages = 2
         for index in [0, 1] + databases.map(\.index) {
             let stat = try stat(index)
@@ -118,8 +119,8 @@ struct WriteTransaction: ~Copyable {
 
     var reading: Reading { Reading(handle: handle) }
 
-    /// - Parameter isNewest: the key is greater than every other in the database, which makes room by filling pages wholly
-    ///   ("This option allows fast bulk loading when keys are already known to be in the correct order").
+    /// - Parameter isNewest: the key is greater than every other in the database, which makes room by filling pages
+    ///   wholly ("This option allows fast bulk loading when keys are already known to be in the correct order").
     func put(
         _ database: Database, _ key: [UInt8], _ bytes: [UInt8], isNewest: Bool = false
     ) throws(LMDBFailure) {
@@ -146,8 +147,8 @@ struct WriteTransaction: ~Copyable {
         return true
     }
 
-    /// Writes and syncs. With an error other than a full map or transaction, which are found before the first write to the
-    /// file, nobody knows what is on the disk.
+    /// Writes and syncs. With an error other than a full map or transaction, which are found before the first write to
+    /// the file, nobody knows what is on the disk.
     consuming func commit() throws(LMDBFailure) {
         let handle = handle
         // "The transaction handle is freed", whether the commit succeeds or not.
@@ -179,7 +180,8 @@ final class ReadTransaction {
         return Reading(handle: handle)
     }
 
-    /// Lets go of the picture and keeps the handle: "The reader table lock is released, but the table slot stays tied to [it]".
+    /// Lets go of the picture and keeps the handle: "The reader table lock is released, but the table slot stays tied
+    /// to [it]".
     func reset() {
         guard !isReset else { return }
         mdb_txn_reset(handle)
@@ -193,8 +195,9 @@ final class ReadTransaction {
         isReset = false
     }
 
-    /// Keeps the databases opened in this transaction open for the environment: for a handle to be shared, the documentation of
-    /// `mdb_dbi_open` asks that "the transaction successfully commits". For a reader that writes nothing.
+    /// Keeps the databases opened in this transaction open for the environment: for a handle to be shared, the
+    /// documentation of `mdb_dbi_open` asks that "the transaction successfully commits". For a reader that writes
+    /// nothing.
     static func openDatabases<Result>(
         _ environment: Environment, _ body: (Reading) throws(LMDBFailure) -> Result
     ) throws(LMDBFailure) -> Result {

@@ -17,8 +17,8 @@ struct OwnedLog: Sendable {
 }
 
 extension LogStore {
-    /// Makes the log if there is none, checks what is unfinished, and takes ownership: the next epoch, this incarnation, and a
-    /// record that says so, all in one transaction that is durable when this returns.
+    /// Makes the log if there is none, checks what is unfinished, and takes ownership: the next epoch, this
+    /// incarnation, and a record that says so, all in one transaction that is durable when this returns.
     static func takeOver(
         _ environment: Environment, incarnation: Incarnation, newLogID: LogID, now: WallTime
     ) throws(LogError) -> OwnedLog {
@@ -66,7 +66,8 @@ extension LogStore {
         }
     }
 
-    /// Sets aside what is unfinished and cannot be read, so that it is counted, kept and shown instead of stopping the start.
+    /// Sets aside what is unfinished and cannot be read, so that it is counted, kept and shown instead of stopping the
+    /// start.
     private func sweep(_ txn: borrowing WriteTransaction, _ context: inout StepContext) throws {
         for place in try readUnfinished(in: txn.reading).damaged {
             try setAside(place.database, place.key, reason: place.reason, txn, &context)

@@ -179,8 +179,8 @@ extension LogStore {
         return try MetaCodec.decodeOwner(bytes)
     }
 
-    /// The stored counter, or what follows from the history if that is more or the counter cannot be read. The newest record is
-    /// never trimmed, so the history always tells.
+    /// The stored counter, or what follows from the history if that is more or the counter cannot be read. The newest
+    /// record is never trimmed, so the history always tells.
     func readNext(in reading: Reading) throws(LMDBFailure) -> LSN {
         let newest = try reading.lastKey(records).flatMap { key in key.withUnsafeBytes { Keys.lsn(from: $0) } }
         let follows = LSN(rawValue: (newest?.rawValue ?? 0) + 1)
@@ -200,7 +200,8 @@ extension LogStore {
         case let fault as ValueFault:
             LogError(
                 .damaged,
-                "the log's identity or owner is damaged: \(fault). Keep a copy of it as it is, then restore the log from a backup."
+                "the log's identity or owner is damaged: \(fault). "
+                    + "Keep a copy of it as it is, then restore the log from a backup."
             )
         default: LogError(.storage, "cannot read the log: \(error). Check the disk.")
         }

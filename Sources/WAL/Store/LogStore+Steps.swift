@@ -27,7 +27,8 @@ enum StepOutcome: Sendable {
     }
 }
 
-/// Steps. Every one checks first and writes after, so that a refused step leaves nothing in the transaction of its batch.
+/// Steps. Every one checks first and writes after, so that a refused step leaves nothing in the transaction of its
+/// batch.
 extension LogStore {
     func take(
         _ write: LogWrite, _ txn: borrowing WriteTransaction, _ context: inout StepContext
@@ -56,8 +57,8 @@ extension LogStore {
             do throws(ValueFault) {
                 return .refused(.requestClaimed(try StateCodec.decodeRequest(bytes, of: request)))
             } catch {
-                // Something was done under this request_id and we cannot read what: doing it again may charge twice. The
-                // look-up that comes before every BEGIN throws for such an entry, so this is a race at most.
+                // Something was done under this request_id and we cannot read what: doing it again may charge twice.
+                // The look-up that comes before every BEGIN throws for such an entry, so this is a race at most.
                 return .refused(.full)
             }
         }
@@ -266,7 +267,8 @@ extension LogStore {
         do throws(ValueFault) {
             return try StateCodec.decodeRequest(bytes, of: request).transaction == state.transaction
         } catch {
-            // Unless the request_id was given up, nobody else can have written it: the entry is made anew from the state.
+            // Unless the request_id was given up, nobody else can have written it: the entry is made anew from the
+            // state.
             if case .abort(let abort) = state.decision, abort.record.claim == .released { return false }
             try setAside(requests, Keys.request(request), reason: error.description, txn, &context)
             return true

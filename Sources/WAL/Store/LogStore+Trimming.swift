@@ -16,8 +16,9 @@ extension LogStore {
         let transaction: TransactionID
     }
 
-    /// Drops records older than `cutoff` from `first` on, except those of transactions that are active, parked, set aside, or have
-    /// an open reversal. With an END goes the claim of its transaction. The newest record stays: it tells the next LSN.
+    /// Drops records older than `cutoff` from `first` on, except those of transactions that are active, parked, set
+    /// aside, or have an open reversal. With an END goes the claim of its transaction. The newest record stays: it
+    /// tells the next LSN.
     func trim(
         from first: LSN, olderThan cutoff: WallTime, examineMax: Int, keeping kept: Set<TransactionID>,
         _ txn: borrowing WriteTransaction, _ context: inout StepContext

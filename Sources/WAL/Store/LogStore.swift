@@ -1,8 +1,8 @@
 import Coordinator
 import Payments
 
-/// An environment with its named databases: what the writer and the readers share. It says what a log's content means; when things
-/// are written and by whom is the writer's affair.
+/// An environment with its named databases: what the writer and the readers share. It says what a log's content means;
+/// when things are written and by whom is the writer's affair.
 struct LogStore: Sendable {
     let environment: Environment
     let meta: Database

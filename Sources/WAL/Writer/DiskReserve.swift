@@ -2,8 +2,9 @@ import Glibc
 
 /// Disk blocks allocated behind the end of the data file, for what must still be written when the disk is full.
 ///
-/// `fallocate` with `FALLOC_FL_KEEP_SIZE` gives the file blocks without changing its size; LMDB's next pages fall into them. On a
-/// full disk the reserve shrinks with every page of new growth, and admissions stop when it cannot be filled up again.
+/// `fallocate` with `FALLOC_FL_KEEP_SIZE` gives the file blocks without changing its size; LMDB's next pages fall into
+/// them. On a full disk the reserve shrinks with every page of new growth, and admissions stop when it cannot be filled
+/// up again.
 struct DiskReserve {
     private let descriptor: Int32
     private let reserveBytes: Int
@@ -17,8 +18,8 @@ struct DiskReserve {
     /// `FALLOC_FL_KEEP_SIZE` of `linux/falloc.h`.
     private static let keepSize: Int32 = 0x01
 
-    /// `fallocate(2)`. The C library declares it under `_GNU_SOURCE` only, which its Swift module is built without, so it is found
-    /// by name; where it is missing there is no reserve.
+    /// `fallocate(2)`. The C library declares it under `_GNU_SOURCE` only, which its Swift module is built without, so
+    /// it is found by name; where it is missing there is no reserve.
     private static let fallocate: Allocate = {
         guard let program = dlopen(nil, RTLD_NOW), let symbol = dlsym(program, "fallocate") else {
             return { _, _, _, _ in
@@ -41,8 +42,8 @@ struct DiskReserve {
 
     /// Sees to it that the whole reserve lies behind `usedBytes`.
     ///
-    /// A file system that runs out of blocks in the middle leaves the file what it had got by then, and nothing for anybody else; so
-    /// what is not there is not asked for.
+    /// A file system that runs out of blocks in the middle leaves the file what it had got by then, and nothing for
+    /// anybody else; so what is not there is not asked for.
     /// - Returns: whether the reserve is whole.
     mutating func cover(usedBytes: Int) -> Bool {
         guard reserveBytes > 0 else { return true }

@@ -9,8 +9,8 @@ struct WriterView: Sendable {
 
 /// The one writer: takes batches off the queue, commits each, and hands the completions over after the sync.
 ///
-/// `@unchecked Sendable`: everything mutable here is touched by the writer thread alone, from ``run()``, apart from `view`, which
-/// is behind its mutex.
+/// `@unchecked Sendable`: everything mutable here is touched by the writer thread alone, from ``run()``, apart from
+/// `view`, which is behind its mutex.
 final class LogWriter: @unchecked Sendable {
     typealias Delivery = @Sendable (@escaping @Sendable () -> Void) -> Void
 
@@ -126,8 +126,8 @@ final class LogWriter: @unchecked Sendable {
         Double(bytesInUse) < configuration.beginMapShare * Double(store.environment.mapBytes)
     }
 
-    /// Takes a stretch of the batch in one commit; where there is no room for all of it, without its BEGINs, then in halves, so that
-    /// decisions, ends and reversals get what room there is.
+    /// Takes a stretch of the batch in one commit; where there is no room for all of it, without its BEGINs, then in
+    /// halves, so that decisions, ends and reversals get what room there is.
     private func settle(
         _ steps: [QueuedStep], _ range: Range<Int>, _ now: WallTime, _ outcomes: inout [StepOutcome],
         takingBegins: Bool
@@ -168,8 +168,8 @@ final class LogWriter: @unchecked Sendable {
         }
     }
 
-    /// Runs `body` in a write transaction and commits it if it wrote anything. Only a lack of room is an outcome; any other failure
-    /// ends the process, because what is on the disk is then unknown and only a fresh open can tell.
+    /// Runs `body` in a write transaction and commits it if it wrote anything. Only a lack of room is an outcome; any
+    /// other failure ends the process, because what is on the disk is then unknown and only a fresh open can tell.
     private func inTransaction(
         _ now: WallTime,
         _ body: (borrowing WriteTransaction, inout StepContext) throws(LMDBFailure) -> Void
@@ -190,8 +190,10 @@ final class LogWriter: @unchecked Sendable {
         } catch {
             if error.isFull { return false }
             failure(
-                "the log in \(directory) could not be written: \(error). What is on the disk is unknown, so this process "
-                    + "ends; start it again to read what is there, after a look at the disk and the kernel's messages.")
+                "the log in \(directory) could not be written: \(error). What is on the disk is unknown, "
+                    + "so this process ends; "
+                    + "start it again to read what is there, after a look at the disk and the kernel's messages."
+            )
         }
     }
 

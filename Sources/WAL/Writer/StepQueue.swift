@@ -22,8 +22,8 @@ struct QueuedStep: Sendable {
     }
 }
 
-/// The queue between callers on any thread and the one writer: a mutex and a condition of POSIX, because the writer waits with a
-/// time limit on a thread of its own.
+/// The queue between callers on any thread and the one writer: a mutex and a condition of POSIX, because the writer
+/// waits with a time limit on a thread of its own.
 ///
 /// `@unchecked Sendable`: every access to the stored state is between lock and unlock of `mutex`, which never moves.
 final class StepQueue: @unchecked Sendable {
@@ -93,8 +93,8 @@ final class StepQueue: @unchecked Sendable {
 
     /// Waits until a batch is due, or until `tick`, whichever comes first; the batch is empty at a tick.
     ///
-    /// A batch is due with the first forced step, or when the oldest lazy one has waited long enough. It takes everything that
-    /// is queued: while one commit syncs, the next batch gathers.
+    /// A batch is due with the first forced step, or when the oldest lazy one has waited long enough. It takes
+    /// everything that is queued: while one commit syncs, the next batch gathers.
     /// - Parameter tick: monotonic, nanoseconds.
     func take(until tick: UInt64) -> Batch {
         pthread_mutex_lock(mutex)

@@ -37,7 +37,8 @@ struct WriterThread: Sendable {
         self.thread = thread
     }
 
-    /// The kernel takes a thread's name from a file of its own (`proc(5)`, comm). A thread without its name works as well.
+    /// The kernel takes a thread's name from a file of its own (`proc(5)`, comm). A thread without its name works as
+    /// well.
     private static func nameThisThread() {
         let descriptor = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

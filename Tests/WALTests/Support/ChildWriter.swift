@@ -6,8 +6,8 @@ import Testing
 
 @testable import WAL
 
-/// A server in miniature, in a process of its own: it writes payments for ever and notes what it was told is durable. It is this
-/// test program once more, told by its environment to run nothing but ``writeForEver()``.
+/// A server in miniature, in a process of its own: it writes payments for ever and notes what it was told is durable.
+/// It is this test program once more, told by its environment to run nothing but ``writeForEver()``.
 struct ChildWriter {
     private static let variable = "HOLDFAST_WAL_TEST_CHILD"
     private static let limitVariable = "HOLDFAST_WAL_TEST_FILE_LIMIT"
@@ -64,8 +64,9 @@ struct ChildWriter {
     /// In the child.
     static func run(in path: String) throws {
         if let bytes = ProcessInfo.processInfo.environment[limitVariable].flatMap(UInt.init) {
-            // An ignored signal is inherited from the parent, where a log was open; what is tested is that this log ignores it.
-            // A worker thread of a pool has signals blocked, the thread that a server opens its log on has not.
+            // An ignored signal is inherited from the parent, where a log was open; what is tested is that this log
+            // ignores it. A worker thread of a pool has signals blocked, the thread that a server opens its log on has
+            // not.
             signal(SIGXFSZ, SIG_DFL)
             var signals = sigset_t()
             sigemptyset(&signals)
