@@ -15,6 +15,8 @@ final class PaymentServer: Sendable {
     private let events: EventLog
     private let loops: MultiThreadedEventLoopGroup
     private let connections = Atomic(0)
+    /// Connections that are being told that they are one too many.
+    private let turnedAway = Atomic(0)
     private let listeners = Mutex<[any Channel]>([])
 
     private static let reusePort = ChannelOptions.socket(
@@ -61,10 +63,7 @@ final class PaymentServer: Sendable {
             )
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard admit(channel) else {
-                        return try channel.pipeline.syncOperations.addHandler(TurnAwayHandler())
-                    }
-                    try initialize(channel)
+                    try admit(channel) ? initialize(channel) : turnAway(channel)
                 }
             }
         let configured =
@@ -82,13 +81,26 @@ final class PaymentServer: Sendable {
 
     /// Counts a connection.
     ///
-    /// - Returns: whether it is within the limit.
+    /// - Returns: whether it is within the limit. One that is not does not take a place, however long it stays.
     private func admit(_ channel: any Channel) -> Bool {
-        let count = connections.add(1, ordering: .relaxed).newValue
+        guard connections.add(1, ordering: .relaxed).newValue <= settings.connectionsMax else {
+            connections.subtract(1, ordering: .relaxed)
+            return false
+        }
         channel.closeFuture.whenComplete { [self] _ in connections.subtract(1, ordering: .relaxed) }
-        guard count > settings.connectionsMax else { return true }
+        return true
+    }
+
+    /// Tells a connection that it is one too many; if too many are being told, closes it without a word.
+    private func turnAway(_ channel: any Channel) throws {
         front.node.counters.add(.serverBusy)
-        return false
+        guard turnedAway.add(1, ordering: .relaxed).newValue <= ServerLimits.turnedAwayMax else {
+            turnedAway.subtract(1, ordering: .relaxed)
+            channel.close(promise: nil)
+            return
+        }
+        channel.closeFuture.whenComplete { [self] _ in turnedAway.subtract(1, ordering: .relaxed) }
+        try channel.pipeline.syncOperations.addHandler(TurnAwayHandler())
     }
 
     /// No new connections; those that are open live on.

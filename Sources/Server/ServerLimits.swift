@@ -4,6 +4,8 @@ enum ServerLimits {
     static let pipelinedRequestsMax = 256
     /// Bytes of answers that a client does not take before nothing more is read from it.
     static let unsentBytesMax = 64 * 1024
+    /// Connections over the limit that are told so at the same time; further ones are closed at once.
+    static let turnedAwayMax = 256
     /// How long the start waits for a database before it goes on without it, milliseconds.
     static let databaseStartWaitMax: Int64 = 1500
 }

@@ -224,6 +224,8 @@ extension Integration {
                 }
                 let fifth = try server.client()
                 #expect(try fifth.answer().isRefusal("server_busy"))
+                // Those who are turned away take no place, however many come.
+                for _ in 0..<20 { #expect(try server.client().answer().isRefusal("server_busy")) }
                 #expect(try fifth.connection.isClosedByPeer(within: .seconds(5)))
                 clients[0].connection.close()
                 try Wait.until("a place is free again", within: .seconds(5)) {
