@@ -15,6 +15,8 @@ final class Flight: @unchecked Sendable {
     var waiters: [Waiter] = []
     var deadline: Scheduled<Void>?
     let startedAt: MonotonicTime
+    /// Taken up from the log: whoever asks now asks again, for the first one's connection died with its server.
+    var isResumed = false
     /// Whether it takes one of the places in flight.
     var countsAsUndecided = true
     /// Called once, when the decision is durable.

@@ -59,6 +59,7 @@ extension PaymentCoordinator {
             active, timing: settings.timing, now: SystemClock.wall())
         let flight = Flight(begin: active.begin.record, machine: machine, startedAt: now)
         flight.isHeuristic = active.parked != nil
+        flight.isResumed = true
         flight.countsAsUndecided = false
         flights[active.transaction] = flight
         // Another transaction may stand for the request_id by now, if this one released it.

@@ -223,7 +223,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
         for (position, waiter) in waiters.enumerated() {
             waiter.timeout.cancel()
             count(answer, isFirst: position == 0)
-            waiter.completion(Reply(answer))
+            waiter.completion(Reply(answer, isRepeat: flight.isResumed))
         }
         emitTransaction(flight, answer)
     }
