@@ -24,7 +24,6 @@ public final class Node: Sendable {
     private let directory: StateDirectory
     private let loops: MultiThreadedEventLoopGroup
     private let clearing: HTTPClearing
-    let logID: LogID
     private let problems: StartProblems
     let clockAtStart = ClockReading.now()
 
@@ -60,7 +59,6 @@ public final class Node: Sendable {
         self.problems = problems
         pair = snapshot.owner
         counters = Counters()
-        logID = snapshot.log
         databases = try settings.databases.enumerated().map { offset, configuration in
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
             let fence =
@@ -215,10 +213,12 @@ public final class Node: Sendable {
     /// Our own prepared branches that the reachable databases still list; `nil` if one could not be asked.
     public func preparedBranchesLeft() async -> Int? {
         var left = 0
-        for (_, state) in await observe(witnessesOf: []) {
-            guard case .seen(let sighting) = state else { return nil }
-            let log = logID
-            left += sighting.prepared.count { GlobalBranchID($0.gid)?.log == log }
+        for database in databases {
+            let listed: Int? = await withTimeout(Observation.timeMax, on: anyLoop, otherwise: nil) { done in
+                database.listOwnPrepared { done(try? $0.get().count) }
+            }
+            guard let listed else { return nil }
+            left += listed
         }
         return left
     }

@@ -8,27 +8,12 @@ import WAL
 
 /// Looking at the world, planning, and acting on the plan.
 extension Node {
-    /// What every database shows, asked at the same time; one that does not answer in time counts as unreachable.
-    func observe(witnessesOf transactions: [TransactionID]) async -> [DatabaseIndex: DatabaseObservation.State] {
-        await Observation.gather(databases, witnessesOf: transactions, loop: anyLoop)
-    }
-
     /// The plan for everything that is unfinished now.
     ///
-    /// Beside a running server the order matters: the databases first, the log after them, so that what begins in between is not
-    /// taken for a stray; then the databases again, and only what both lists show counts, so that neither is what ends in between.
-    public func plan(liveEpoch: Epoch?) async throws -> RecoveryPlan {
-        let before = try log.snapshot()
-        let transactions = before.active.map(\.transaction)
-        var observations = await observe(witnessesOf: transactions)
-        var snapshot = before
-        if liveEpoch != nil {
-            snapshot = try log.snapshot()
-            observations = await observe(witnessesOf: transactions).merging(observations) { $0.listedAlsoIn($1) }
-        }
-        let history = try Observation.history(of: observations, snapshot: snapshot) { try log.ended($0) }
-        return RecoveryPlan(
-            .init(snapshot: snapshot, liveEpoch: liveEpoch, observations: observations, history: history))
+    /// - Parameter isServing: whether payments are taken meanwhile; what began in this epoch is then left alone.
+    public func plan(isServing: Bool) async throws -> RecoveryPlan {
+        try await Observation.plan(
+            databases, loop: anyLoop, isLive: { isServing }, snapshot: log.snapshot, ended: log.ended)
     }
 
     /// Returns when everything written so far is durable.
@@ -56,7 +41,7 @@ extension Node {
     /// again, and what is older than the retention is trimmed.
     public func periodicPass() async {
         do {
-            let plan = try await plan(liveEpoch: pair.epoch)
+            let plan = try await plan(isServing: true)
             let orphans = plan.strays.count { $0.verdict == .orphan }
             if orphans > 0 {
                 events.emit(
@@ -126,6 +111,34 @@ enum Observation {
     /// How long one look may take.
     static let timeMax = Milliseconds.seconds(3)
 
+    /// Looks at the databases and the log, and judges.
+    ///
+    /// Beside a running server the order matters: the databases first, the log after them, so that what begins in between is not
+    /// taken for a stray; then the databases again, and only what both lists show counts, so that neither is what ends in between.
+    ///
+    /// - Parameters:
+    ///   - isLive: whether a server works on the log now; asked after the first look.
+    ///   - ended: an ended transaction from the history.
+    static func plan(
+        _ databases: [PostgresDatabase], loop: any EventLoop, isLive: () -> Bool,
+        snapshot read: () throws -> LogSnapshot,
+        ended: (TransactionID) throws -> ActiveTransaction?
+    ) async throws -> RecoveryPlan {
+        var snapshot = try read()
+        let transactions = snapshot.active.map(\.transaction)
+        var observations = await gather(databases, witnessesOf: transactions, loop: loop)
+        let isLive = isLive()
+        if isLive {
+            snapshot = try read()
+            observations = await gather(databases, witnessesOf: transactions, loop: loop)
+                .merging(observations) { $0.listedAlsoIn($1) }
+        }
+        return RecoveryPlan(
+            .init(
+                snapshot: snapshot, liveEpoch: isLive ? snapshot.owner.epoch : nil, observations: observations,
+                history: try history(of: observations, snapshot: snapshot, lookUp: ended)))
+    }
+
     /// Waits until every database is available or has failed for the first time.
     static func awaitFirstAttempts(
         _ databases: [PostgresDatabase], atMost limit: Milliseconds, loop: any EventLoop
@@ -141,7 +154,7 @@ enum Observation {
         }
     }
 
-    static func gather(
+    private static func gather(
         _ databases: [PostgresDatabase], witnessesOf transactions: [TransactionID], loop: any EventLoop
     ) async -> [DatabaseIndex: DatabaseObservation.State] {
         await withTaskGroup(of: DatabaseObservation.self) { group in
@@ -161,7 +174,7 @@ enum Observation {
     }
 
     /// Looks the listed branches of our log that no unfinished transaction explains up in the history.
-    static func history(
+    private static func history(
         of observations: [DatabaseIndex: DatabaseObservation.State], snapshot: LogSnapshot,
         lookUp: (TransactionID) throws -> ActiveTransaction?
     ) rethrows -> [TransactionID: ActiveTransaction] {

@@ -11,8 +11,8 @@ public enum Observer {
     public static func plan(_ settings: NodeSettings) async throws -> RecoveryPlan {
         let reader = try open(settings.stateDirectory)
         let first = try reader.snapshot()
-        let current =
-            liveEpoch(settings.stateDirectory, first) ?? Epoch(rawValue: first.owner.epoch.rawValue + 1)
+        let isLive = StateDirectory.isInUse(path: settings.stateDirectory)
+        let current = isLive ? first.owner.epoch : Epoch(rawValue: first.owner.epoch.rawValue + 1)
         let databases = try settings.databases.enumerated().map { offset, configuration in
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
             return try PostgresDatabase(
@@ -24,21 +24,13 @@ public enum Observer {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         for database in databases { try database.start() }
         await Observation.awaitFirstAttempts(databases, atMost: Observation.timeMax, loop: loop)
-        let transactions = first.active.map(\.transaction)
-        var observations = await Observation.gather(databases, witnessesOf: transactions, loop: loop)
-        let snapshot = try reader.snapshot()
-        let live = liveEpoch(settings.stateDirectory, snapshot)
-        if live != nil {
-            // As the server's own pass does: only what stays from one look to the next is judged.
-            observations = await Observation.gather(databases, witnessesOf: transactions, loop: loop)
-                .merging(observations) { $0.listedAlsoIn($1) }
-        }
-        let history = try Observation.history(of: observations, snapshot: snapshot) { try reader.ended($0) }
+        let plan = try await Observation.plan(
+            databases, loop: loop, isLive: { StateDirectory.isInUse(path: settings.stateDirectory) },
+            snapshot: reader.snapshot, ended: reader.ended)
         for database in databases {
             await withTimeout(Observation.timeMax, on: loop, otherwise: ()) { done in database.close { done(()) } }
         }
-        return RecoveryPlan(
-            .init(snapshot: snapshot, liveEpoch: live, observations: observations, history: history))
+        return plan
     }
 
     /// What the log holds unfinished.
@@ -70,9 +62,5 @@ public enum Observer {
         } catch {
             throw StartRefusal(error.message, exitCode: ProgramExit.failure)
         }
-    }
-
-    private static func liveEpoch(_ stateDirectory: String, _ snapshot: LogSnapshot) -> Epoch? {
-        StateDirectory.isInUse(path: stateDirectory) ? snapshot.owner.epoch : nil
     }
 }

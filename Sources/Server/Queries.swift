@@ -1,3 +1,4 @@
+import Assembly
 import Coordinator
 import HTTPService
 import Payments
@@ -127,11 +128,4 @@ extension Gauges {
             ("draining", isDraining ? 1 : 0, "1 while the server is stopping"),
         ]
     }
-}
-
-/// What `GET /version` says.
-enum Release {
-    static let version = "0.1.0"
-    /// Version of the database schema.
-    static let schema = 1
 }

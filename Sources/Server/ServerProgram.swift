@@ -100,7 +100,7 @@ struct ServerRun {
     /// Everything that comes before and with the opening of the port.
     private func start(_ node: Node, _ key: TokenKey) async throws -> PaymentServer {
         try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
-        let plan = try await node.plan(liveEpoch: nil)
+        let plan = try await node.plan(isServing: false)
         await node.carryOut(plan)
         report(plan)
 

@@ -66,7 +66,7 @@ struct PlanCommand: AsyncParsableCommand {
     private func resolve(_ node: Node) async throws -> Bool {
         let clock = ContinuousClock()
         let end = clock.now + .seconds(wait)
-        var plan = try await node.plan(liveEpoch: nil)
+        var plan = try await node.plan(isServing: false)
         try show(plan)
         await node.carryOut(plan)
         while true {
@@ -74,7 +74,7 @@ struct PlanCommand: AsyncParsableCommand {
             let isIdle = await node.waitUntilIdle(
                 atMost: Milliseconds(left.components.seconds * 1000 + 50), includingReversals: true)
             await node.flushLog()
-            plan = try await node.plan(liveEpoch: nil)
+            plan = try await node.plan(isServing: false)
             if !plan.hasWork || !isIdle || clock.now >= end { break }
             await node.carryOut(plan)
         }

@@ -12,7 +12,7 @@ struct RecoverProgram: AsyncParsableCommand {
             Without a subcommand it carries the plan out that --dry-run prints. Exit codes: 0 nothing is in doubt, 3 something is \
             left or, in a dry run, would be done, 1 failure, 5 a server is using the log, 64 usage, 78 configuration.
             """,
-        version: "holdfast 0.1.0",
+        version: "holdfast \(Release.version)",
         subcommands: [PlanCommand.self, ListCommand.self, ShowCommand.self],
         defaultSubcommand: PlanCommand.self)
 
