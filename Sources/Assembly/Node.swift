@@ -63,7 +63,7 @@ public final class Node: Sendable {
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
             let fence =
                 snapshot.fences.first { $0.database == index }
-                ?? DatabaseFence(database: index, identity: nil, confirmed: nil, attempted: [])
+                ?? DatabaseFence(database: index)
             return try PostgresDatabase(
                 index: index, configuration: configuration, log: snapshot.log,
                 role: .owner(snapshot.owner, fence: fence, log: log),

@@ -68,7 +68,7 @@ extension PaymentCoordinator {
                 .transactionID(flight.machine.transaction.description),
                 .message("\(record.record.participant): \(record.record.evidence)"))
             wakeIdleWatchers()
-        case .noted:
+        case .noted, .resumed, .proposed:
             break
         }
     }

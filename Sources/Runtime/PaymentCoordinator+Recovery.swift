@@ -58,7 +58,7 @@ extension PaymentCoordinator {
         let (machine, effects) = TransactionMachine.resume(
             active, timing: settings.timing, now: SystemClock.wall())
         let flight = Flight(begin: active.begin.record, machine: machine, startedAt: now)
-        flight.isHeuristic = active.parked != nil
+        flight.isHeuristic = active.isParked
         flight.isResumed = true
         flight.countsAsUndecided = false
         flights[active.transaction] = flight

@@ -27,13 +27,17 @@ extension ActiveTransaction {
                 decision = .commit(Durable(attestedByLog: record, lsn: lsn, writtenAt: writtenAt))
             case .abort(let record):
                 decision = .abort(Durable(attestedByLog: record, lsn: lsn, writtenAt: writtenAt))
+            case .adopted(let record):
+                begin = Durable(attestedByLog: record.begin, lsn: lsn, writtenAt: writtenAt)
             case .end: hasEnded = true
-            case .serverStarted, .acknowledged, .parked, .reversalRefused, .reversalClosed, .reversalParked: break
+            case .reopened: hasEnded = false
+            case .serverStarted, .acknowledged, .parked, .reversalRefused, .reversalClosed, .reversalParked,
+                .resolutionProposed, .resolved, .reversalReleased, .quarantineReleased, .broken, .reconciled:
+                break
             }
         }
         guard hasEnded, let begin, decision != .undecided else { return nil }
         let proofs = begin.record.branches.map { ($0.participant, Proof.acknowledgement) }
-        self.init(
-            begin: begin, decision: decision, acknowledged: Dictionary(uniqueKeysWithValues: proofs), parked: nil)
+        self.init(begin: begin, decision: decision, acknowledged: Dictionary(uniqueKeysWithValues: proofs))
     }
 }

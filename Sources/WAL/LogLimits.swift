@@ -30,6 +30,8 @@ public enum LogLimits {
 
     /// Evidence of a parked transaction, bytes of UTF-8.
     public static let evidenceBytesMax = 2048
+    /// Who ordered something, bytes of UTF-8.
+    public static let actorBytesMax = 128
     /// Any other reason, bytes of UTF-8.
     public static let reasonBytesMax = 1024
     /// The network's authorization code, bytes of UTF-8. ISO 8583 gives it six characters.
@@ -40,6 +42,8 @@ public enum LogLimits {
     public static let digestBytesMax = 64
     /// Pairs whose outcome at one database is unknown; the oldest goes first.
     public static let fenceAttemptsMax = 1024
+    /// Former pairs that are remembered of a database, so that one that went back in time is told from somebody else's.
+    public static let fencesFormerMax = 256
     /// Damaged values that one look-through reports one by one; all are counted.
     public static let damagedListedMax = 1000
     /// How often the state directory's lock is tried before it counts as held by another server.

@@ -142,7 +142,9 @@ extension LogStore {
 
     private func isRecorded(_ record: LogRecord, _ lsn: LSN, in reading: Reading) throws(LMDBFailure) -> Bool {
         guard let bytes = try reading.get(records, Keys.record(lsn)) else { return false }
-        return (try? RecordCodec.decode(bytes, at: lsn))?.record == record
+        let found = (try? RecordCodec.decode(bytes, at: lsn))?.record
+        if case .begin(let begin) = record, case .adopted(let adoption) = found { return adoption.begin == begin }
+        return found == record
     }
 
     /// - Returns: where to go on; `nil` at the end.

@@ -151,7 +151,7 @@ struct PlanReport {
 extension ActiveTransaction {
     /// The state as people know it.
     var stateName: String {
-        if parked != nil { return "PARKED" }
+        if isParked { return "PARKED" }
         switch decision {
         case .undecided: return "PREPARING"
         case .commit: return "COMMITTING"
@@ -214,6 +214,7 @@ extension TransactionVerdict.Finding {
             case .acknowledgement: "done"
             case .witness: "done (row seen)"
             case .absence: "done (absence seen)"
+            case .accepted: "taken as it is"
             }
         case .unknown(let why): "unknown (\(why))"
         }

@@ -55,6 +55,26 @@ extension LogRecord {
         case .reversalRefused(let refused): "reversal refused, \(refused.refusals) times: \(refused.reason)"
         case .reversalClosed: "reversal acknowledged"
         case .reversalParked(let parked): "reversal parked: \(parked.reason)"
+        case .resolutionProposed(let order): "PROPOSED, \(order.words)"
+        case .resolved(let order): "RESOLVED, \(order.words)"
+        case .adopted(let adoption): "ADOPTED as \(adoption.outcome), \(adoption.warrant.words)"
+        case .reopened(let reopened):
+            "REOPENED\(reopened.isParked ? " and parked" : ""), \(reopened.database): \(reopened.evidence)"
+        case .reversalReleased(let released): "reversal released, \(released.warrant.words)"
+        case .quarantineReleased(let released):
+            "number \(released.number) of the quarantine \(released.wasRestored ? "put back" : "dropped"), "
+                + released.warrant.words
+        case .broken(let loss): "LOG \(loss.cause): what began in epoch \(loss.firstLostEpoch) or later may be missing"
+        case .reconciled(let warrant): "LOG RECONCILED, \(warrant.words)"
         }
     }
+}
+
+extension ResolutionRecord {
+    fileprivate var words: String { "\(outcome)\(isForced ? ", forced" : ""), \(warrant.words)" }
+}
+
+extension Warrant {
+    /// Who and why.
+    var words: String { "\(authority == .order ? "ordered by" : "on evidence read by") \(actor): \(reason)" }
 }

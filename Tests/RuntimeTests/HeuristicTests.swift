@@ -21,7 +21,7 @@ import Testing
         #expect(world.count(.heuristic) == 1)
         #expect(try await ticket.reply().answer.text == "PENDING")
         #expect(world.clearing.confirmations.orders.isEmpty && !world.trace.contains("append END committed lazy"))
-        #expect(world.log.active.first?.parked?.record.evidence == "neither prepared nor visible")
+        #expect(world.log.active.first?.parkings.first?.record.evidence == "neither prepared nor visible")
     }
 
     /// Goal: a hold that the network let go after the commit leaves the payment APPROVED to its client and HEURISTIC to who looks.

@@ -10,11 +10,16 @@ import Testing
 /// `HOLDFAST_WRITE_GOLDEN=1` fixtures that are missing are written; existing ones never are.
 @Suite("Golden files: the format on disk does not change unnoticed")
 struct GoldenTests {
-    private static let fixtures = URL(fileURLWithPath: #filePath)
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("fixtures/logs/v\(LogFormat.current)")
+    private static func fixtures(_ version: UInt8) -> URL {
+        URL(fileURLWithPath: #filePath)
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("fixtures/logs/v\(version)")
+    }
 
-    private static func fixture(_ name: String, make: () throws -> Data) throws -> Data {
+    private static func fixture(
+        _ name: String, version: UInt8 = LogFormat.current, make: () throws -> Data
+    ) throws -> Data {
+        let fixtures = fixtures(version)
         let file = fixtures.appendingPathComponent(name)
         if let data = FileManager.default.contents(atPath: file.path) { return data }
         try #require(
@@ -37,9 +42,59 @@ struct GoldenTests {
         #expect(Set(Self.values().compactMap { ValueKind(rawValue: $0.1[1]) }) == Set(ValueKind.allCases))
     }
 
+    /// Goal: every value of the version before is read as what it was written from.
+    @Test func formerValuesAreRead() throws {
+        let former = LogFormat.oldestReadable
+        let text = try Self.fixture("values.txt", version: former) { throw CancellationError() }
+        let current = Dictionary(uniqueKeysWithValues: Self.values())
+        var read = 0
+        for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: " ")
+            let name = String(parts[0])
+            let old = try #require(Self.bytes(hex: parts[1]))
+            let new = try #require(current[name])
+            #expect(old[0] == former)
+            #expect(try Self.decoded(old) == Self.decoded(new), "\(name)")
+            read += 1
+        }
+        #expect(read > 30)
+    }
+
+    private static func bytes(hex: Substring) -> [UInt8]? {
+        let digits = Array(hex)
+        let bytes = stride(from: 0, to: digits.count - 1, by: 2).compactMap {
+            UInt8(String(digits[$0...($0 + 1)]), radix: 16)
+        }
+        return bytes.count * 2 == digits.count ? bytes : nil
+    }
+
+    /// Whatever the value is, in a form that can be compared.
+    private static func decoded(_ value: [UInt8]) throws -> AnyHashable {
+        let id = Sample.transaction(1)
+        return try value.withUnsafeBytes { bytes -> AnyHashable in
+            switch try #require(ValueKind(rawValue: bytes[1])) {
+            case .formatMarker: try MetaCodec.decodeFormat(bytes)
+            case .logIdentity: try MetaCodec.decodeLog(bytes)
+            case .owner: try MetaCodec.decodeOwner(bytes)
+            case .nextLSN: try MetaCodec.decodeNext(bytes)
+            case .fence: try MetaCodec.decodeFence(bytes, of: DatabaseIndex(rawValue: 1))
+            case .continuity: try MetaCodec.decodeBreak(bytes)
+            case .activeTransaction: try StateCodec.decodeActive(bytes, of: id)
+            case .requestEntry: try StateCodec.decodeRequest(bytes, of: Sample.intent(1).requestID)
+            case .reversalTask: try StateCodec.decodeReversal(bytes, of: id)
+            case .quarantined: try MetaCodec.decodeQuarantined(bytes)
+            case .serverStarted, .begin, .commit, .abort, .acknowledged, .end, .parked, .reversalRefused,
+                .reversalClosed, .reversalParked, .resolutionProposed, .resolved, .adopted, .reopened,
+                .reversalReleased, .quarantineReleased, .broken, .reconciled:
+                try RecordCodec.decode(bytes, at: LSN(rawValue: 5)).record
+            }
+        }
+    }
+
     /// Goal: a log that an earlier build wrote is read with everything in it, is sound, and can be taken over.
-    @Test func goldenLogIsRead() async throws {
-        let golden = try await Self.goldenLog()
+    @Test(arguments: LogFormat.oldestReadable...LogFormat.current)
+    func goldenLogIsRead(version: UInt8) async throws {
+        let golden = try await Self.goldenLog(version)
         let directory = try TestDirectory()
         try golden.write(to: URL(fileURLWithPath: directory.path + "/data.mdb"))
         let expected = try await Self.writeLog()
@@ -74,7 +129,7 @@ struct GoldenTests {
     /// Goal: of the golden log with a damaged page of data everything else is still told, and nothing crashes. The
     /// damage is made in the copy: the last byte of the first BEGIN's stored intent.
     @Test func damagedGoldenLogIsReadAroundTheDamage() async throws {
-        var golden = try await Self.goldenLog()
+        var golden = try await Self.goldenLog(LogFormat.current)
         let begin = RecordCodec.encode(.begin(Sample.begin(1)), lsn: LSN(rawValue: 2), writtenAt: Sample.startedAt)
         var hits = 0
         while let range = golden.range(of: Data(begin)) {
@@ -90,9 +145,9 @@ struct GoldenTests {
         #expect(try reader.snapshot().active.count == 2)
     }
 
-    private static func goldenLog() async throws -> Data {
+    private static func goldenLog(_ version: UInt8) async throws -> Data {
         let written = try await writeLog()
-        return try fixture("data.mdb") { written.file }
+        return try fixture("data.mdb", version: version) { written.file }
     }
 
     private struct Written {
@@ -139,6 +194,7 @@ struct GoldenTests {
         let pair = FencePair(epoch: Epoch(rawValue: 3), incarnation: Incarnation(rawValue: 0x0123_4567_89AB_CDEF))
         let (id, other) = (Sample.transaction(1), Sample.transaction(2))
         let database = Participant.database(DatabaseIndex(rawValue: 2))
+        let loss = LogBreak(cause: .restored, firstLostEpoch: Epoch(rawValue: 2), at: Sample.startedAt)
         var parkedTask = Sample.reversal(1)
         parkedTask.refusals = 6
         parkedTask.parkedReason = "refused"
@@ -156,6 +212,32 @@ struct GoldenTests {
             ),
             ("record.reversal_closed", .reversalClosed(ReversalClosedRecord(transaction: id))),
             ("record.reversal_parked", .reversalParked(ReversalParkedRecord(transaction: id, reason: "no"))),
+            ("record.resolution_proposed", .resolutionProposed(Sample.resolution(1, .aborted))),
+            ("record.resolved", .resolved(Sample.resolution(1, .committed, isForced: true))),
+            (
+                "record.adopted",
+                .adopted(
+                    AdoptionRecord(
+                        begin: Sample.begin(1), outcome: .committed,
+                        warrant: Warrant(.evidence, actor: "recover", reason: "its row is committed in db1")))
+            ),
+            (
+                "record.reopened",
+                .reopened(
+                    ReopenedRecord(
+                        transaction: id, database: DatabaseIndex(rawValue: 2), isParked: true,
+                        evidence: "neither branch nor row"))
+            ),
+            (
+                "record.reversal_released",
+                .reversalReleased(ReversalReleasedRecord(transaction: id, warrant: Sample.warrant))
+            ),
+            (
+                "record.quarantine_released",
+                .quarantineReleased(
+                    QuarantineReleasedRecord(number: 7, wasRestored: true, warrant: Sample.warrant))
+            ),
+            ("record.broken", .broken(loss)), ("record.reconciled", .reconciled(Sample.warrant)),
         ]
         let statuses: [(String, RequestEntry.Status)] = [
             ("preparing", .preparing), ("committing", .committing), ("approved", .approved),
@@ -166,11 +248,12 @@ struct GoldenTests {
         }
         func active(
             _ decision: ActiveTransaction.Decision, _ proofs: [Participant: Proof] = [:],
-            _ parked: Durable<ParkedRecord>? = nil
+            _ parkings: [Durable<ParkedRecord>] = [], _ proposal: Durable<ResolutionRecord>? = nil
         ) -> [UInt8] {
             StateCodec.encode(
                 ActiveTransaction(
-                    begin: at(2, Sample.begin(1)), decision: decision, acknowledged: proofs, parked: parked))
+                    begin: at(2, Sample.begin(1)), decision: decision, acknowledged: proofs, parkings: parkings,
+                    proposal: proposal))
         }
         let identity = DatabaseIdentity(systemIdentifier: 7_300_000_000_000_000_001, databaseOID: 16_384)
         let reference = Sample.intent(1, reference: "request-0")
@@ -190,7 +273,16 @@ struct GoldenTests {
                     "active.commit",
                     active(.commit(at(3, Sample.commit(1))), [database: .witness, .clearing: .acknowledgement])
                 ),
-                ("active.abort", active(.abort(at(3, Sample.abort(1))), [database: .absence], at(4, Sample.park(1)))),
+                ("active.abort", active(.abort(at(3, Sample.abort(1))), [database: .absence], [at(4, Sample.park(1))])),
+                (
+                    "active.parked_twice",
+                    active(
+                        .commit(at(3, Sample.commit(1))), [database: .accepted],
+                        [
+                            at(4, Sample.park(1)),
+                            at(5, ParkedRecord(transaction: id, participant: .clearing, evidence: "refused")),
+                        ], at(6, Sample.resolution(1, .aborted, isForced: true)))
+                ),
                 ("reversal.open", StateCodec.encode(Sample.reversal(1))),
                 ("reversal.parked", StateCodec.encode(parkedTask)), ("meta.format", MetaCodec.encodeFormat(1)),
                 ("meta.log", MetaCodec.encode(Sample.log)), ("meta.owner", MetaCodec.encode(pair)),
@@ -202,6 +294,15 @@ struct GoldenTests {
                             database: DatabaseIndex(rawValue: 1), identity: identity, confirmed: pair, attempted: [pair]
                         ))
                 ),
+                (
+                    "meta.fence.former",
+                    MetaCodec.encode(
+                        DatabaseFence(
+                            database: DatabaseIndex(rawValue: 1), identity: identity, confirmed: pair,
+                            former: [FencePair(epoch: Epoch(rawValue: 2), incarnation: Incarnation(rawValue: 9))],
+                            position: DatabasePosition(timeline: 2, walBytes: 0x1_6000_0028), takesOver: true))
+                ),
+                ("meta.broken", MetaCodec.encode(loss)),
                 (
                     "quarantine",
                     MetaCodec.encode(

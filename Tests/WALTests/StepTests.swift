@@ -146,7 +146,7 @@ struct StepTests {
             Issue.record("a parking has a receipt of its kind")
             return
         }
-        #expect(try test.log.snapshot().active.first?.parked == again)
+        #expect(try test.log.snapshot().active.first?.parkings == [again])
         try await test.takeAll(.end(Sample.end(1, .committed)))
         #expect(try test.log.lookUp(request(1))?.status == .approved)
 

@@ -24,6 +24,24 @@ public enum LogRecord: Sendable, Hashable {
     case reversalClosed(ReversalClosedRecord)
     /// The reversal waits for an operator.
     case reversalParked(ReversalParkedRecord)
+    /// The first of two persons asked for an outcome. Allows nothing by itself.
+    case resolutionProposed(ResolutionRecord)
+    /// Forced: the outcome of a transaction that waited for an operator. Where it is another than the logged decision, the new
+    /// decision's record follows at once, in the same log transaction.
+    case resolved(ResolutionRecord)
+    /// Forced: stands for the BEGIN of a transaction that the log had no record of. The record of its decision follows at once, in
+    /// the same log transaction.
+    case adopted(AdoptionRecord)
+    /// Forced: a transaction that had ended is unfinished again.
+    case reopened(ReopenedRecord)
+    /// Forced: a reversal that waited for an operator is sent again.
+    case reversalReleased(ReversalReleasedRecord)
+    /// A value left the quarantine.
+    case quarantineReleased(QuarantineReleasedRecord)
+    /// The log begins here with a tail lost: before the next ``reconciled(_:)`` nothing is presumed.
+    case broken(LogBreak)
+    /// Forced: everything that the lost tail may have held has been decided by evidence, or waits for an operator.
+    case reconciled(Warrant)
 
     /// The transaction that the record is of; `nil` for those of the log itself.
     public var transaction: TransactionID? {
@@ -38,6 +56,11 @@ public enum LogRecord: Sendable, Hashable {
         case .reversalRefused(let record): record.transaction
         case .reversalClosed(let record): record.transaction
         case .reversalParked(let record): record.transaction
+        case .resolutionProposed(let record), .resolved(let record): record.transaction
+        case .adopted(let record): record.transaction
+        case .reopened(let record): record.transaction
+        case .reversalReleased(let record): record.transaction
+        case .quarantineReleased, .broken, .reconciled: nil
         }
     }
 }
@@ -113,6 +136,8 @@ public enum Proof: UInt8, Sendable, Hashable, CaseIterable {
     case witness = 2
     /// Neither a prepared branch nor its row, and no backend left that could still prepare it.
     case absence = 3
+    /// Nothing was seen that proves it: an operator takes what the participant did as it is.
+    case accepted = 4
 }
 
 public struct AcknowledgedRecord: Sendable, Hashable {

@@ -6,8 +6,10 @@ public struct ActiveTransaction: Sendable, Hashable {
     public var decision: Decision
     /// Participants proven to have carried out the decision.
     public var acknowledged: [Participant: Proof]
-    /// Set while the transaction waits for an operator.
-    public var parked: Durable<ParkedRecord>?
+    /// Why it waits for an operator, one for each participant that did otherwise, in the order in which it was found out.
+    public var parkings: [Durable<ParkedRecord>]
+    /// What the first of two persons asked for.
+    public var proposal: Durable<ResolutionRecord>?
 
     public enum Decision: Sendable, Hashable {
         case undecided
@@ -17,15 +19,25 @@ public struct ActiveTransaction: Sendable, Hashable {
 
     public init(
         begin: Durable<BeginRecord>, decision: Decision, acknowledged: [Participant: Proof],
-        parked: Durable<ParkedRecord>?
+        parkings: [Durable<ParkedRecord>] = [], proposal: Durable<ResolutionRecord>? = nil
     ) {
         self.begin = begin
         self.decision = decision
         self.acknowledged = acknowledged
-        self.parked = parked
+        self.parkings = parkings
+        self.proposal = proposal
     }
 
     public var transaction: TransactionID { begin.record.transaction }
+
+    public var isParked: Bool { !parkings.isEmpty }
+    public var parkedParticipants: Set<Participant> { Set(parkings.map(\.record.participant)) }
+
+    /// Takes a parking; a second one of the same participant replaces the first.
+    public mutating func park(_ parking: Durable<ParkedRecord>) {
+        parkings.removeAll { $0.record.participant == parking.record.participant }
+        parkings.append(parking)
+    }
 }
 
 /// What the log answers about a request_id.
@@ -88,14 +100,58 @@ public struct DatabaseFence: Sendable, Hashable {
     public var confirmed: FencePair?
     /// Pairs that were about to be written there since and whose outcome is unknown.
     public var attempted: [FencePair]
+    /// Pairs that it was known to hold before the confirmed one, the newest last: a database that shows one of them has gone back in
+    /// time.
+    public var former: [FencePair]
+    /// How far the database was when it was last looked at.
+    public var position: DatabasePosition?
+    /// Whether the next fencing takes over whatever pair is there, because an operator restored the log or made it anew.
+    public var takesOver: Bool
 
     public init(
-        database: DatabaseIndex, identity: DatabaseIdentity?, confirmed: FencePair?, attempted: [FencePair]
+        database: DatabaseIndex, identity: DatabaseIdentity? = nil, confirmed: FencePair? = nil,
+        attempted: [FencePair] = [], former: [FencePair] = [], position: DatabasePosition? = nil,
+        takesOver: Bool = false
     ) {
         self.database = database
         self.identity = identity
         self.confirmed = confirmed
         self.attempted = attempted
+        self.former = former
+        self.position = position
+        self.takesOver = takesOver
+    }
+
+    /// The pair is there now: what was attempted is settled, and the pair before it joins the former ones.
+    public func confirming(_ pair: FencePair, at identity: DatabaseIdentity, formerMax: Int) -> DatabaseFence {
+        var former = former
+        if let confirmed, confirmed != pair { former.append(confirmed) }
+        return DatabaseFence(
+            database: database, identity: identity, confirmed: pair, attempted: [], former: former.suffix(formerMax),
+            position: position, takesOver: false)
+    }
+}
+
+/// How far a database has come: only ever forward, unless it was restored or failed over.
+public struct DatabasePosition: Sendable, Hashable, CustomStringConvertible {
+    /// Changes with each failover and each recovery to a point in time.
+    public let timeline: UInt32
+    /// The end of its write-ahead log, bytes (`pg_current_wal_flush_lsn()`).
+    public let walBytes: UInt64
+
+    public init(timeline: UInt32, walBytes: UInt64) {
+        self.timeline = timeline
+        self.walBytes = walBytes
+    }
+
+    /// Whether a database that was there before and is here now may have lost what it had committed in between.
+    public func mayHaveLostCommits(since earlier: DatabasePosition) -> Bool {
+        timeline != earlier.timeline || walBytes < earlier.walBytes
+    }
+
+    public var description: String {
+        "timeline \(timeline), \(String(walBytes >> 32, radix: 16, uppercase: true))/"
+            + String(walBytes & 0xFFFF_FFFF, radix: 16, uppercase: true)
     }
 }
 
@@ -125,10 +181,12 @@ public struct LogSnapshot: Sendable {
     public let fences: [DatabaseFence]
     /// Records that could not be read and were set aside.
     public let quarantined: Int
+    /// Whether the log has all that it ever held.
+    public let continuity: LogContinuity
 
     public init(
         log: LogID, owner: FencePair, nextLSN: LSN, active: [ActiveTransaction], reversals: [ReversalTask],
-        fences: [DatabaseFence], quarantined: Int
+        fences: [DatabaseFence], quarantined: Int, continuity: LogContinuity = .unbroken
     ) {
         self.log = log
         self.owner = owner
@@ -137,5 +195,6 @@ public struct LogSnapshot: Sendable {
         self.reversals = reversals
         self.fences = fences
         self.quarantined = quarantined
+        self.continuity = continuity
     }
 }

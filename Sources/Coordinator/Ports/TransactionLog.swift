@@ -18,6 +18,26 @@ public enum LogWrite: Sendable, Hashable {
     case fenceAttempted(DatabaseIndex, FencePair)
     /// The database holds the pair; earlier attempts are settled.
     case fenceConfirmed(DatabaseIndex, DatabaseIdentity, FencePair)
+    /// How far the database is now.
+    case databaseSeen(DatabaseIndex, DatabasePosition)
+    /// The outcome of a parked transaction or, with evidence and in a broken log, of an undecided one. Refused with
+    /// ``LogRefusal/notResolvable(_:)``, by the rules of ``ActiveTransaction/resolved(by:now:continuity:)``.
+    ///
+    /// With two persons needed, the first order is noted as a proposal and allows nothing; the second, by another actor and of the
+    /// same content, resolves.
+    case resolve(ResolutionRecord, needsTwoPersons: Bool)
+    /// Takes a transaction in that the log has no record of. Refused with ``LogRefusal/alreadyActive(_:)`` if it has one.
+    case adopt(AdoptionRecord)
+    /// Makes an ended transaction unfinished again; the state is the one that its history tells. Refused with
+    /// ``LogRefusal/alreadyActive(_:)`` if it is unfinished.
+    case reopen(ActiveTransaction, ReopenedRecord)
+    /// Sends a parked reversal again.
+    case releaseReversal(ReversalReleasedRecord)
+    /// Takes a value out of the quarantine; refused with ``LogRefusal/notInQuarantine(_:)`` if it is not there, or cannot be
+    /// restored as asked.
+    case releaseQuarantined(QuarantineReleasedRecord)
+    /// The lost tail is settled: from here on the log is unbroken.
+    case reconcile(Warrant)
 }
 
 /// Why a step was not taken. Nothing was written.
@@ -28,6 +48,12 @@ public enum LogRefusal: Error, Sendable, Hashable {
     case notActive(TransactionID)
     /// There is no such open reversal.
     case noReversal(TransactionID)
+    /// It may not be resolved so.
+    case notResolvable(ResolutionRefusal)
+    /// The log has the transaction as unfinished.
+    case alreadyActive(TransactionID)
+    /// No such value is in the quarantine, or it cannot be read or would overwrite another.
+    case notInQuarantine(String)
     /// The log is out of space; nothing of this batch was written.
     case full
 }
@@ -38,6 +64,10 @@ public enum LogReceipt: Sendable, Hashable {
     case committing(Durable<CommitRecord>)
     case aborting(Durable<AbortRecord>)
     case parked(Durable<ParkedRecord>)
+    /// The transaction as it stands from here on, with a decision: after a resolution, an adoption or a reopening.
+    case resumed(ActiveTransaction)
+    /// The first of two persons has spoken.
+    case proposed(Durable<ResolutionRecord>)
     /// A step that allows nothing by itself.
     case noted
 }

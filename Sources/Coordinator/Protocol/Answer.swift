@@ -18,7 +18,8 @@ extension LogRefusal {
         switch self {
         case .requestClaimed(let entry): .pending(entry.transaction)
         case .full: .refused(.serverBusy)
-        case .alreadyDecided, .notActive, .noReversal: .refused(.transactionInitFailed)
+        case .alreadyDecided, .notActive, .noReversal, .notResolvable, .alreadyActive, .notInQuarantine:
+            .refused(.transactionInitFailed)
         }
     }
 }

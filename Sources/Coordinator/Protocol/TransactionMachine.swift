@@ -60,7 +60,7 @@ public struct TransactionMachine: Sendable, Hashable {
         var machine = TransactionMachine(
             begin: active.begin.record, decideBy: MonotonicTime(nanoseconds: 0), timing: timing)
         switch active.decision {
-        case .undecided where active.parked != nil:
+        case .undecided where active.isParked:
             machine.state = .parkedUndecided
             return (machine, [])
         case .undecided:
@@ -107,7 +107,7 @@ public struct TransactionMachine: Sendable, Hashable {
             return [.finished]
         case (.noted, _), (.parked, _):
             return []
-        case (.begun, _), (.committing, _), (.aborting, _):
+        case (.begun, _), (.committing, _), (.aborting, _), (.resumed, _), (.proposed, _):
             impossible("the log's receipt \(receipt)")
         }
     }
@@ -127,7 +127,8 @@ public struct TransactionMachine: Sendable, Hashable {
                 // The log set the record aside as damaged. Without a decision nobody may be told anything.
                 state = .parkedUndecided
                 return [answer(.pending(transaction))].compactMap(\.self)
-            case .alreadyDecided(.undecided), .requestClaimed, .noReversal:
+            case .alreadyDecided(.undecided), .requestClaimed, .noReversal, .notResolvable, .alreadyActive,
+                .notInQuarantine:
                 impossible("a decision refused with \(refusal)")
             }
         case (.acknowledged, _), (.end, .finished), (.park, .finished):
@@ -140,7 +141,8 @@ public struct TransactionMachine: Sendable, Hashable {
             state = .finished
             return [.finished]
         case (.begin, _), (.commit, _), (.abort, _), (.reversalRefused, _), (.closeReversal, _), (.parkReversal, _),
-            (.fenceAttempted, _), (.fenceConfirmed, _):
+            (.fenceAttempted, _), (.fenceConfirmed, _), (.databaseSeen, _), (.resolve, _), (.adopt, _), (.reopen, _),
+            (.releaseReversal, _), (.releaseQuarantined, _), (.reconcile, _):
             impossible("\(write) refused with \(refusal)")
         }
     }
@@ -299,7 +301,7 @@ extension TransactionMachine {
     private mutating func deliver(
         commit decision: Durable<CommitRecord>, begin: Durable<BeginRecord>, resumedFrom active: ActiveTransaction?
     ) -> [Effect] {
-        let parked = Set(active?.parked.map { [$0.record.participant] } ?? [])
+        let parked = active?.parkedParticipants ?? []
         let done = Set(active?.acknowledged.keys.map(\.self) ?? [])
         let delivering = TransactionState.Delivering(
             begin: begin, decision: decision, outstanding: [],
@@ -318,7 +320,7 @@ extension TransactionMachine {
         abort decision: Durable<AbortRecord>, begin: Durable<BeginRecord>, asked: Set<Participant>,
         outstanding: Set<Participant>, resumedFrom active: ActiveTransaction?
     ) -> [Effect] {
-        let parked = Set(active?.parked.map { [$0.record.participant] } ?? [])
+        let parked = active?.parkedParticipants ?? []
         let done = Set(active?.acknowledged.keys.map(\.self) ?? [])
         let delivering = TransactionState.Delivering(
             begin: begin, decision: decision, outstanding: outstanding.intersection(asked),

@@ -62,3 +62,21 @@ extension DatabaseObservation.State {
         }
     }
 }
+
+/// What the network says it knows of a transaction.
+public enum ClearingStatus: Sendable, Hashable {
+    /// A hold is in place, not confirmed.
+    case held
+    /// The authorization is confirmed.
+    case settled
+    /// The hold was given back.
+    case released
+    /// The hold was refused.
+    case declined
+    /// An abort came before any prepare; a later prepare will be refused.
+    case tombstone
+    /// The network has never heard of it. It may yet: a prepare can still be under way.
+    case unknown
+    /// The network could not be asked, or its answer not be read. The text says why. Nothing may be concluded.
+    case unreachable(String)
+}

@@ -185,7 +185,7 @@ public struct TransactionVerdict: Sendable, Hashable {
     private static func judge(
         _ active: ActiveTransaction, _ findings: [Finding], liveEpoch: Epoch?
     ) -> Verdict {
-        if active.parked != nil { return .parked }
+        if active.isParked { return .parked }
         let isWitnessed = findings.contains { $0.state == .witnessed }
         let isGone = findings.contains { $0.state == .absent(mayStillAppear: false) }
         switch active.decision {

@@ -6,8 +6,13 @@ struct ByteReader {
     /// Borrowed from the transaction that the value was read in; a reader does not outlive the call that made it.
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
+    /// The version that the value was written in: a few payloads have grown since.
+    let version: UInt8
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    init(_ bytes: UnsafeRawBufferPointer, version: UInt8 = LogFormat.current) {
+        self.bytes = bytes
+        self.version = version
+    }
 
     mutating func integer<Integer: FixedWidthInteger>(_: Integer.Type) throws(ValueFault) -> Integer {
         let bits = try take(MemoryLayout<Integer>.size).loadUnaligned(as: Integer.self)

@@ -5,7 +5,7 @@ import Coordinator
 extension LogWrite {
     var clipped: LogWrite {
         switch self {
-        case .begin, .acknowledged, .end, .closeReversal, .fenceAttempted, .fenceConfirmed: return self
+        case .begin, .acknowledged, .end, .closeReversal, .fenceAttempted, .fenceConfirmed, .databaseSeen: return self
         case .commit(let record):
             let code = clip(record.authorizationCode, LogLimits.authorizationCodeBytesMax)
             return .commit(CommitRecord(transaction: record.transaction, authorizationCode: code))
@@ -30,7 +30,36 @@ extension LogWrite {
             return .parkReversal(
                 ReversalParkedRecord(
                     transaction: record.transaction, reason: clip(record.reason, LogLimits.reasonBytesMax)))
+        case .resolve(let record, let needsTwoPersons):
+            return .resolve(
+                ResolutionRecord(
+                    transaction: record.transaction, outcome: record.outcome, isForced: record.isForced,
+                    warrant: record.warrant.clipped), needsTwoPersons: needsTwoPersons)
+        case .adopt(let record):
+            return .adopt(
+                AdoptionRecord(begin: record.begin, outcome: record.outcome, warrant: record.warrant.clipped))
+        case .reopen(let state, let record):
+            return .reopen(
+                state,
+                ReopenedRecord(
+                    transaction: record.transaction, database: record.database, isParked: record.isParked,
+                    evidence: clip(record.evidence, LogLimits.evidenceBytesMax)))
+        case .releaseReversal(let record):
+            return .releaseReversal(
+                ReversalReleasedRecord(transaction: record.transaction, warrant: record.warrant.clipped))
+        case .releaseQuarantined(let record):
+            return .releaseQuarantined(
+                QuarantineReleasedRecord(
+                    number: record.number, wasRestored: record.wasRestored, warrant: record.warrant.clipped))
+        case .reconcile(let warrant): return .reconcile(warrant.clipped)
         }
+    }
+}
+
+extension Warrant {
+    var clipped: Warrant {
+        Warrant(
+            authority, actor: clip(actor, LogLimits.actorBytesMax), reason: clip(reason, LogLimits.evidenceBytesMax))
     }
 }
 

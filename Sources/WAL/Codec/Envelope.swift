@@ -1,9 +1,9 @@
 /// The versions of the format; see FORMAT.md.
 public enum LogFormat {
     /// What this program writes.
-    public static let current: UInt8 = 1
+    public static let current: UInt8 = 2
     /// The oldest version that this program reads. The rule: version N reads what N - 1 wrote, so a server can be
-    /// replaced by the next one without a stop for migration; what is touched is rewritten. Version 1 is the first.
+    /// replaced by the next one without a stop for migration; what is touched is rewritten.
     public static let oldestReadable: UInt8 = 1
 }
 
@@ -14,6 +14,7 @@ enum ValueKind: UInt8, Sendable, CaseIterable {
     case owner = 3
     case nextLSN = 4
     case fence = 5
+    case continuity = 6
     case serverStarted = 16
     case begin = 17
     case commit = 18
@@ -24,9 +25,17 @@ enum ValueKind: UInt8, Sendable, CaseIterable {
     case reversalRefused = 23
     case reversalClosed = 24
     case reversalParked = 25
+    case resolutionProposed = 26
+    case resolved = 27
+    case adopted = 28
+    case reopened = 29
+    case reversalReleased = 30
+    case quarantineReleased = 31
     case activeTransaction = 32
     case requestEntry = 33
     case reversalTask = 34
+    case broken = 40
+    case reconciled = 41
     case quarantined = 48
 }
 
@@ -68,7 +77,7 @@ enum Envelope {
         let stored = UInt32(littleEndian: value.loadUnaligned(fromByteOffset: checksumOffset, as: UInt32.self))
         guard checksum(value) == stored else { throw .checksum }
         guard let kind = ValueKind(rawValue: value[1]) else { throw .kind(value[1]) }
-        return (kind, ByteReader(UnsafeRawBufferPointer(rebasing: value[headerBytes...])))
+        return (kind, ByteReader(UnsafeRawBufferPointer(rebasing: value[headerBytes...]), version: version))
     }
 
     /// Likewise, for a value that must be of `kind`.

@@ -56,7 +56,9 @@ enum MetaCodec {
     }
 
     static func encode(_ fence: DatabaseFence) -> [UInt8] {
-        precondition(fence.attempted.count <= LogLimits.fenceAttemptsMax, "more attempts than are kept")
+        precondition(
+            fence.attempted.count <= LogLimits.fenceAttemptsMax && fence.former.count <= LogLimits.fencesFormerMax,
+            "more pairs than are kept")
         let bytes = Envelope.seal(.fence) { writer in
             writer.integer(fence.database.rawValue)
             writer.optional(fence.identity) {
@@ -64,8 +66,13 @@ enum MetaCodec {
                 $0.integer($1.databaseOID)
             }
             writer.optional(fence.confirmed) { $0.pair($1) }
-            writer.integer(UInt16(fence.attempted.count))
-            for pair in fence.attempted { writer.pair(pair) }
+            writer.pairs(fence.attempted)
+            writer.pairs(fence.former)
+            writer.optional(fence.position) {
+                $0.integer($1.timeline)
+                $0.integer($1.walBytes)
+            }
+            writer.flag(fence.takesOver)
         }
         assert(
             bytes.withUnsafeBytes { (try? decodeFence($0, of: fence.database)) == fence },
@@ -83,11 +90,27 @@ enum MetaCodec {
                 systemIdentifier: try reader.integer(UInt64.self), databaseOID: try reader.integer(UInt32.self))
         }
         let confirmed = try reader.optional { reader throws(ValueFault) in try reader.pair() }
-        let count = Int(try reader.integer(UInt16.self))
-        var attempted: [FencePair] = []
-        for _ in 0..<count { attempted.append(try reader.pair()) }
+        var fence = DatabaseFence(
+            database: database, identity: identity, confirmed: confirmed, attempted: try reader.pairs())
+        if reader.version > 1 {
+            fence.former = try reader.pairs()
+            fence.position = try reader.optional { reader throws(ValueFault) in
+                DatabasePosition(
+                    timeline: try reader.integer(UInt32.self), walBytes: try reader.integer(UInt64.self))
+            }
+            fence.takesOver = try reader.flag()
+        }
         try reader.finish()
-        return DatabaseFence(database: database, identity: identity, confirmed: confirmed, attempted: attempted)
+        return fence
+    }
+
+    static func encode(_ value: LogBreak) -> [UInt8] { Envelope.seal(.continuity) { $0.logBreak(value) } }
+
+    static func decodeBreak(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LogBreak {
+        var reader = try Envelope.open(value, as: .continuity)
+        let value = try reader.logBreak()
+        try reader.finish()
+        return value
     }
 
     static func encode(_ value: QuarantinedValue) -> [UInt8] {
@@ -109,5 +132,21 @@ enum MetaCodec {
         let bytes = try reader.blob()
         try reader.finish()
         return QuarantinedValue(database: database, key: key, bytes: bytes, reason: reason, foundAt: foundAt)
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func pairs(_ pairs: [FencePair]) {
+        integer(UInt16(pairs.count))
+        for pair in pairs { self.pair(pair) }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func pairs() throws(ValueFault) -> [FencePair] {
+        let count = Int(try integer(UInt16.self))
+        var pairs: [FencePair] = []
+        for _ in 0..<count { pairs.append(try pair()) }
+        return pairs
     }
 }

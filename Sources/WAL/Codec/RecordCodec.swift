@@ -60,6 +60,14 @@ enum RecordCodec {
         case .reversalRefused: .reversalRefused
         case .reversalClosed: .reversalClosed
         case .reversalParked: .reversalParked
+        case .resolutionProposed: .resolutionProposed
+        case .resolved: .resolved
+        case .adopted: .adopted
+        case .reopened: .reopened
+        case .reversalReleased: .reversalReleased
+        case .quarantineReleased: .quarantineReleased
+        case .broken: .broken
+        case .reconciled: .reconciled
         }
     }
 
@@ -81,6 +89,13 @@ enum RecordCodec {
             writer.text(record.reason, bytesMax: LogLimits.reasonBytesMax)
         case .reversalClosed: break
         case .reversalParked(let record): writer.text(record.reason, bytesMax: LogLimits.reasonBytesMax)
+        case .resolutionProposed(let record), .resolved(let record): writer.resolutionBody(record)
+        case .adopted(let record): writer.adoptionBody(record)
+        case .reopened(let record): writer.reopenedBody(record)
+        case .reversalReleased(let record): writer.warrant(record.warrant)
+        case .quarantineReleased(let record): writer.quarantineReleasedBody(record)
+        case .broken(let value): writer.logBreak(value)
+        case .reconciled(let warrant): writer.warrant(warrant)
         }
     }
 
@@ -113,8 +128,18 @@ enum RecordCodec {
             return .reversalParked(
                 ReversalParkedRecord(
                     transaction: transaction, reason: try reader.text(.reason, bytesMax: LogLimits.reasonBytesMax)))
-        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .activeTransaction, .requestEntry, .reversalTask,
-            .quarantined:
+        case .resolutionProposed: return .resolutionProposed(try reader.resolutionBody(transaction))
+        case .resolved: return .resolved(try reader.resolutionBody(transaction))
+        case .adopted: return .adopted(try reader.adoptionBody(transaction))
+        case .reopened: return .reopened(try reader.reopenedBody(transaction))
+        case .reversalReleased:
+            return .reversalReleased(
+                ReversalReleasedRecord(transaction: transaction, warrant: try reader.warrant()))
+        case .quarantineReleased: return .quarantineReleased(try reader.quarantineReleasedBody())
+        case .broken: return .broken(try reader.logBreak())
+        case .reconciled: return .reconciled(try reader.warrant())
+        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .continuity, .activeTransaction, .requestEntry,
+            .reversalTask, .quarantined:
             throw .kind(kind.rawValue)
         }
     }

@@ -29,9 +29,15 @@ enum StateCodec {
                 writer.participant(participant)
                 writer.integer(proof.rawValue)
             }
-            writer.optional(active.parked) {
+            precondition(active.parkings.count <= LogLimits.branchesMax, "more parkings than participants")
+            writer.integer(UInt8(active.parkings.count))
+            for parking in active.parkings {
+                writer.position(parking)
+                writer.parkedBody(parking.record)
+            }
+            writer.optional(active.proposal) {
                 $0.position($1)
-                $0.parkedBody($1.record)
+                $0.resolutionBody($1.record)
             }
         }
         assert(
@@ -56,11 +62,20 @@ enum StateCodec {
                 throw .unknown(field: .acknowledged, number: UInt64(proof.rawValue))
             }
         }
-        let parked = try reader.optional { reader throws(ValueFault) in
-            try reader.durable { reader throws(ValueFault) in try reader.parkedBody(transaction) }
+        // Version 1 kept one parking: its optional's presence is the count.
+        var parkings: [Durable<ParkedRecord>] = []
+        for _ in 0..<Int(try reader.integer(UInt8.self)) {
+            parkings.append(try reader.durable { reader throws(ValueFault) in try reader.parkedBody(transaction) })
         }
+        let proposal =
+            reader.version == 1
+            ? nil
+            : try reader.optional { reader throws(ValueFault) in
+                try reader.durable { reader throws(ValueFault) in try reader.resolutionBody(transaction) }
+            }
         try reader.finish()
-        return ActiveTransaction(begin: begin, decision: decision, acknowledged: acknowledged, parked: parked)
+        return ActiveTransaction(
+            begin: begin, decision: decision, acknowledged: acknowledged, parkings: parkings, proposal: proposal)
     }
 
     // MARK: requests

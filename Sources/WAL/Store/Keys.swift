@@ -7,6 +7,8 @@ enum Keys {
     static let log = Array("log".utf8)
     static let owner = Array("owner".utf8)
     static let nextLSN = Array("next_lsn".utf8)
+    /// There only while the log is broken.
+    static let continuity = Array("broken".utf8)
     static let fencePrefix = Array("fence.".utf8)
 
     /// The prefix and the number in three digits.

@@ -66,7 +66,8 @@ extension LogStore {
             let snapshot = LogSnapshot(
                 log: try readLog(in: reading), owner: try readOwner(in: reading), nextLSN: try readNext(in: reading),
                 active: unfinished.active, reversals: unfinished.reversals, fences: unfinished.fences,
-                quarantined: try reading.entryCount(quarantine) + unfinished.damaged.count)
+                quarantined: try reading.entryCount(quarantine) + unfinished.damaged.count,
+                continuity: try readContinuity(in: reading))
             return (snapshot, unfinished.damaged)
         } catch {
             throw Self.readFailure(error)
@@ -177,6 +178,11 @@ extension LogStore {
     func readOwner(in reading: Reading) throws -> FencePair {
         guard let bytes = try reading.get(meta, Keys.owner) else { throw Self.missing("owner") }
         return try MetaCodec.decodeOwner(bytes)
+    }
+
+    func readContinuity(in reading: Reading) throws -> LogContinuity {
+        guard let bytes = try reading.get(meta, Keys.continuity) else { return .unbroken }
+        return .broken(try MetaCodec.decodeBreak(bytes))
     }
 
     /// The stored counter, or what follows from the history if that is more or the counter cannot be read. The newest

@@ -7,6 +7,8 @@ enum StepOutcome: Sendable {
     case committing(CommitRecord, LSN)
     case aborting(AbortRecord, LSN)
     case parked(ParkedRecord, LSN)
+    case resumed(ActiveTransaction)
+    case proposed(ResolutionRecord, LSN)
     case noted
     case refused(LogRefusal)
 
@@ -21,6 +23,10 @@ enum StepOutcome: Sendable {
             .success(.aborting(Durable(attestedByLog: record, lsn: lsn, writtenAt: writtenAt)))
         case .parked(let record, let lsn):
             .success(.parked(Durable(attestedByLog: record, lsn: lsn, writtenAt: writtenAt)))
+        // Its records were attested within the transaction of the batch, which is committed by now.
+        case .resumed(let state): .success(.resumed(state))
+        case .proposed(let record, let lsn):
+            .success(.proposed(Durable(attestedByLog: record, lsn: lsn, writtenAt: writtenAt)))
         case .noted: .success(.noted)
         case .refused(let refusal): .failure(refusal)
         }
@@ -46,6 +52,14 @@ extension LogStore {
         case .fenceAttempted(let database, let pair): try attemptFence(database, pair, txn, &context)
         case .fenceConfirmed(let database, let identity, let pair):
             try confirmFence(database, identity, pair, txn, &context)
+        case .databaseSeen(let database, let position): try noteDatabase(database, position, txn, &context)
+        case .resolve(let record, let needsTwoPersons):
+            try resolve(record, needsTwoPersons: needsTwoPersons, txn, &context)
+        case .adopt(let record): try adopt(record, txn, &context)
+        case .reopen(let state, let record): try reopen(state, record, txn, &context)
+        case .releaseReversal(let record): try releaseReversal(record, txn, &context)
+        case .releaseQuarantined(let record): try releaseQuarantined(record, txn, &context)
+        case .reconcile(let warrant): try reconcile(warrant, txn, &context)
         }
     }
 
@@ -71,7 +85,7 @@ extension LogStore {
         let lsn = try append(.begin(record), txn, &context)
         let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
         try put(
-            ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:], parked: nil), txn, &context)
+            ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:]), txn, &context)
         let entry = RequestEntry(transaction: record.transaction, intent: record.intent, status: .preparing)
         try txn.put(requests, Keys.request(request), StateCodec.encode(entry))
         return .begun(record, lsn)
@@ -134,7 +148,7 @@ extension LogStore {
         case (.committed, _): try setClaim(of: state, to: .approved, txn, &context)
         case (.aborted, .abort(let abort)):
             // Says again what the decision said, for an entry that was heuristic in between.
-            if state.parked != nil { try settleClaim(of: state, abort.record, txn, &context) }
+            if state.isParked { try settleClaim(of: state, abort.record, txn, &context) }
         case (.aborted, .commit), (.aborted, .undecided): break
         }
         try txn.delete(active, Keys.transaction(record.transaction))
@@ -148,7 +162,7 @@ extension LogStore {
             return .refused(.notActive(record.transaction))
         }
         let lsn = try append(.parked(record), txn, &context)
-        state.parked = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+        state.park(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
         try put(state, txn, &context)
         try setClaim(of: state, to: .heuristic, txn, &context)
         return .parked(record, lsn)
@@ -208,9 +222,20 @@ extension LogStore {
         _ database: DatabaseIndex, _ identity: DatabaseIdentity, _ pair: FencePair,
         _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        // Loaded for the sake of setting a damaged one aside before it is written over.
-        _ = try loadFence(database, txn, &context)
-        let fence = DatabaseFence(database: database, identity: identity, confirmed: pair, attempted: [])
+        let fence = try loadFence(database, txn, &context)
+            .confirming(pair, at: identity, formerMax: LogLimits.fencesFormerMax)
+        try txn.put(meta, Keys.fence(database), MetaCodec.encode(fence))
+        context.hasWritten = true
+        return .noted
+    }
+
+    private func noteDatabase(
+        _ database: DatabaseIndex, _ position: DatabasePosition, _ txn: borrowing WriteTransaction,
+        _ context: inout StepContext
+    ) throws(LMDBFailure) -> StepOutcome {
+        var fence = try loadFence(database, txn, &context)
+        guard fence.position != position else { return .noted }
+        fence.position = position
         try txn.put(meta, Keys.fence(database), MetaCodec.encode(fence))
         context.hasWritten = true
         return .noted
@@ -219,7 +244,7 @@ extension LogStore {
     private func loadFence(
         _ database: DatabaseIndex, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> DatabaseFence {
-        let blank = DatabaseFence(database: database, identity: nil, confirmed: nil, attempted: [])
+        let blank = DatabaseFence(database: database)
         guard let bytes = try txn.reading.get(meta, Keys.fence(database)) else { return blank }
         do throws(ValueFault) {
             return try MetaCodec.decodeFence(bytes, of: database)
@@ -233,7 +258,7 @@ extension LogStore {
 /// Claims: what the log answers about a request_id.
 extension LogStore {
     /// Says in the request's entry what became of the transaction that claimed it.
-    private func setClaim(
+    func setClaim(
         of state: ActiveTransaction, to status: RequestEntry.Status, _ txn: borrowing WriteTransaction,
         _ context: inout StepContext
     ) throws(LMDBFailure) {
@@ -244,7 +269,7 @@ extension LogStore {
         context.hasWritten = true
     }
 
-    private func settleClaim(
+    func settleClaim(
         of state: ActiveTransaction, _ abort: AbortRecord, _ txn: borrowing WriteTransaction,
         _ context: inout StepContext
     ) throws(LMDBFailure) {

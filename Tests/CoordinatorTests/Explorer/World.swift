@@ -181,7 +181,8 @@ struct World {
             if hasCommitted, network.state != .confirmed, interferences == 0 {
                 fail("END of a commit that the network has not confirmed")
             }
-        case .acknowledged, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed:
+        case .acknowledged, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed,
+            .databaseSeen, .resolve, .adopt, .reopen, .releaseReversal, .releaseQuarantined, .reconcile:
             break
         }
         if hasCommitted, hasAborted { fail("the decision changed") }
@@ -208,7 +209,7 @@ struct World {
     /// Somebody resolved a branch by hand: what is left may only be what waits for an operator.
     private mutating func judgeInterfered() {
         if let active = log.active {
-            if active.parked == nil { fail("the log has it unfinished and not parked, and nobody works on it") }
+            if !active.isParked { fail("the log has it unfinished and not parked, and nobody works on it") }
             if active.decision == .undecided, network.state == .released {
                 fail("the money of a committed payment was given back without a decision")
             }

@@ -81,7 +81,7 @@ struct WorldKey: Hashable {
         add(code(world.log), bits: 6)
         add(world.logBeforeLastStep.map(code) ?? 0, bits: 6)
         add(Set(world.log.active?.acknowledged.keys.map(\.self) ?? []))
-        add(world.log.active?.parked.map { Set([$0.record.participant]) } ?? [])
+        add(world.log.active?.parkedParticipants ?? [])
         if case .abort(let decision)? = world.log.active?.decision { add(decision.record) }
         add(world.pending.count, bits: 3)
         for step in world.pending {
@@ -112,7 +112,10 @@ struct WorldKey: Hashable {
         case .park(let record): 12 | (World.number(record.participant).map { $0 + 1 } ?? 0)
         case .end(let record): record.outcome == .committed ? 16 : 17
         case .closeReversal: 18
-        case .reversalRefused, .parkReversal, .fenceAttempted, .fenceConfirmed: 19
+        case .reversalRefused, .parkReversal, .fenceAttempted, .fenceConfirmed, .databaseSeen, .resolve, .adopt,
+            .reopen,
+            .releaseReversal, .releaseQuarantined, .reconcile:
+            19
         }
     }
 

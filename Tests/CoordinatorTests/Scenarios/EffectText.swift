@@ -31,7 +31,13 @@ enum EffectText {
         case .reversalRefused: "REVERSAL REFUSED"
         case .closeReversal: "REVERSAL CLOSED"
         case .parkReversal: "REVERSAL PARKED"
-        case .fenceAttempted, .fenceConfirmed: "FENCE"
+        case .fenceAttempted, .fenceConfirmed, .databaseSeen: "FENCE"
+        case .resolve: "RESOLVED"
+        case .adopt: "ADOPTED"
+        case .reopen: "REOPENED"
+        case .releaseReversal: "REVERSAL RELEASED"
+        case .releaseQuarantined: "QUARANTINE RELEASED"
+        case .reconcile: "RECONCILED"
         }
     }
 
@@ -50,7 +56,9 @@ enum EffectText {
                 + (record.reversal == nil ? "without reversal" : "with reversal")
         case .acknowledged(let record): " by \(record.proof)"
         case .end(let record): " \(record.outcome)"
-        case .begin, .park, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed: ""
+        case .begin, .park, .reversalRefused, .closeReversal, .parkReversal, .fenceAttempted, .fenceConfirmed,
+            .databaseSeen, .resolve, .adopt, .reopen, .releaseReversal, .releaseQuarantined, .reconcile:
+            ""
         }
     }
 

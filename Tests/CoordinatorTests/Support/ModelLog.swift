@@ -14,7 +14,7 @@ struct ModelLog: Hashable {
         switch write {
         case .begin(let record):
             let begin = durable(record)
-            active = ActiveTransaction(begin: begin, decision: .undecided, acknowledged: [:], parked: nil)
+            active = ActiveTransaction(begin: begin, decision: .undecided, acknowledged: [:])
             return .success(.begun(begin))
         case .commit(let record):
             return decide { log in
@@ -42,7 +42,7 @@ struct ModelLog: Hashable {
         case .park(let record):
             guard active != nil else { return .failure(.notActive(record.transaction)) }
             let parked = durable(record)
-            active?.parked = parked
+            active?.park(parked)
             return .success(.parked(parked))
         case .closeReversal(let record):
             guard reversal != nil else { return .failure(.noReversal(record.transaction)) }
@@ -54,7 +54,9 @@ struct ModelLog: Hashable {
         case .parkReversal(let record):
             reversal?.parkedReason = record.reason
             return .success(.noted)
-        case .fenceAttempted, .fenceConfirmed:
+        // Nobody intervenes in the world that this log is of.
+        case .fenceAttempted, .fenceConfirmed, .databaseSeen, .resolve, .adopt, .reopen, .releaseReversal,
+            .releaseQuarantined, .reconcile:
             return .success(.noted)
         }
     }

@@ -56,7 +56,7 @@ enum Samples {
     ) -> ActiveTransaction {
         ActiveTransaction(
             begin: durable(begin, lsn: lsn), decision: decision, acknowledged: acknowledged,
-            parked: parked.map { durable($0) })
+            parkings: parked.map { [durable($0)] } ?? [])
     }
 
     static func commit(_ begin: BeginRecord) -> ActiveTransaction.Decision {

@@ -116,11 +116,13 @@ private struct LogBook {
     var requests: [RequestID: RequestEntry] = [:]
     var reversals: [TransactionID: ReversalTask] = [:]
     var fences: [DatabaseIndex: DatabaseFence] = [:]
+    var continuity = LogContinuity.unbroken
 
     var snapshot: LogSnapshot {
         LogSnapshot(
             log: World.logID, owner: World.pair, nextLSN: LSN(rawValue: lastLSN + 1), active: Array(active.values),
-            reversals: Array(reversals.values), fences: Array(fences.values), quarantined: 0)
+            reversals: Array(reversals.values), fences: Array(fences.values), quarantined: 0,
+            continuity: continuity)
     }
 
     private mutating func attest<Record>(_ record: Record) -> Durable<Record> {
@@ -144,7 +146,88 @@ private struct LogBook {
         case .fenceAttempted(let database, let pair):
             fence(database) { $0.attempted.append(pair) }
         case .fenceConfirmed(let database, let identity, let pair):
-            fence(database) { $0 = .init(database: database, identity: identity, confirmed: pair, attempted: []) }
+            fence(database) { $0 = $0.confirming(pair, at: identity, formerMax: 8) }
+        case .databaseSeen(let database, let position): fence(database) { $0.position = position }
+        case .resolve(let record, let needsTwoPersons): resolve(record, needsTwoPersons)
+        case .adopt(let record): adopt(record)
+        case .reopen(let ended, let record): reopen(ended, record)
+        case .releaseReversal(let record):
+            changeReversal(record.transaction) {
+                $0?.parkedReason = nil
+                $0?.refusals = 0
+            }
+        case .releaseQuarantined(let record): .failure(.notInQuarantine("\(record.number)"))
+        case .reconcile:
+            reconcile()
+        }
+    }
+
+    private mutating func reconcile() -> Result<LogReceipt, LogRefusal> {
+        continuity = .unbroken
+        return .success(.noted)
+    }
+
+    private mutating func resolve(
+        _ record: ResolutionRecord, _ needsTwoPersons: Bool
+    ) -> Result<LogReceipt, LogRefusal> {
+        guard let state = active[record.transaction] else { return .failure(.notActive(record.transaction)) }
+        do throws(ResolutionRefusal) {
+            let resolving = try state.resolving(record, now: WallTime(microseconds: 1), continuity: continuity)
+            if needsTwoPersons, state.proposal?.record.agrees(with: record) != true {
+                let proposal = attest(record)
+                active[record.transaction]?.proposal = proposal
+                return .success(.proposed(proposal))
+            }
+            if needsTwoPersons, state.proposal?.record.warrant.actor == record.warrant.actor {
+                throw .sameActor(record.warrant.actor)
+            }
+            if resolving.dropsReversal { reversals[record.transaction] = nil }
+            let resolved = state.resolved(resolving, decision: decide(resolving.decision, over: state.decision))
+            active[record.transaction] = resolved
+            settleClaim(of: resolved)
+            return .success(.resumed(resolved))
+        } catch {
+            return .failure(.notResolvable(error))
+        }
+    }
+
+    private mutating func adopt(_ record: AdoptionRecord) -> Result<LogReceipt, LogRefusal> {
+        guard active[record.transaction] == nil else { return .failure(.alreadyActive(record.transaction)) }
+        let begin = attest(record.begin)
+        let decision = decide(record.decision(now: WallTime(microseconds: 1)), over: .undecided)
+        let state = ActiveTransaction(begin: begin, decision: decision, acknowledged: [:])
+        active[record.transaction] = state
+        return .success(.resumed(state))
+    }
+
+    private mutating func reopen(
+        _ ended: ActiveTransaction, _ record: ReopenedRecord
+    ) -> Result<LogReceipt, LogRefusal> {
+        guard active[record.transaction] == nil else { return .failure(.alreadyActive(record.transaction)) }
+        let parked = ParkedRecord(
+            transaction: record.transaction, participant: .database(record.database), evidence: record.evidence)
+        let state = ended.reopened(record, parking: record.isParked ? attest(parked) : nil)
+        active[record.transaction] = state
+        return .success(.resumed(state))
+    }
+
+    private mutating func decide(
+        _ decision: Resolving.Decision, over old: ActiveTransaction.Decision
+    ) -> ActiveTransaction.Decision {
+        switch decision {
+        case .asLogged: return old
+        case .commit(let record): return .commit(attest(record))
+        case .abort(let record):
+            reversals[record.transaction] = record.reversal
+            return .abort(attest(record))
+        }
+    }
+
+    private mutating func settleClaim(of state: ActiveTransaction) {
+        switch state.decision {
+        case .undecided: break
+        case .commit: setClaim(of: state, to: .committing)
+        case .abort(let abort): setClaim(of: state, to: .declined(abort.record.reason))
         }
     }
 
@@ -152,7 +235,7 @@ private struct LogBook {
         if let claimed = requests[record.intent.requestID] { return .failure(.requestClaimed(claimed)) }
         let durable = attest(record)
         active[record.transaction] = ActiveTransaction(
-            begin: durable, decision: .undecided, acknowledged: [:], parked: nil)
+            begin: durable, decision: .undecided, acknowledged: [:])
         requests[record.intent.requestID] = RequestEntry(
             transaction: record.transaction, intent: record.intent, status: .preparing)
         return .success(.begun(durable))
@@ -203,7 +286,7 @@ private struct LogBook {
     private mutating func park(_ record: ParkedRecord) -> Result<LogReceipt, LogRefusal> {
         guard let state = active[record.transaction] else { return .failure(.notActive(record.transaction)) }
         let durable = attest(record)
-        active[record.transaction]?.parked = durable
+        active[record.transaction]?.park(durable)
         setClaim(of: state, to: .heuristic)
         return .success(.parked(durable))
     }
@@ -231,7 +314,7 @@ private struct LogBook {
     ) -> Result<LogReceipt, LogRefusal> {
         change(
             &fences[
-                database, default: DatabaseFence(database: database, identity: nil, confirmed: nil, attempted: [])])
+                database, default: DatabaseFence(database: database)])
         return .success(.noted)
     }
 }

@@ -30,6 +30,13 @@ extension LogWrite {
         case .parkReversal: "PARK REVERSAL"
         case .fenceAttempted(let database, _): "FENCE ATTEMPT \(database)"
         case .fenceConfirmed(let database, _, _): "FENCE \(database)"
+        case .databaseSeen(let database, _): "SEEN \(database)"
+        case .resolve(let record, _): "RESOLVE \(record.outcome)"
+        case .adopt(let record): "ADOPT \(record.outcome)"
+        case .reopen(_, let record): "REOPEN \(record.database)"
+        case .releaseReversal: "RELEASE REVERSAL"
+        case .releaseQuarantined(let record): "RELEASE QUARANTINED \(record.number)"
+        case .reconcile: "RECONCILE"
         }
     }
 

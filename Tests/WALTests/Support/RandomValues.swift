@@ -106,7 +106,7 @@ struct RandomValues {
 
     mutating func record() -> LogRecord {
         let id = transaction()
-        switch Int.random(in: 0..<10, using: &generator) {
+        switch Int.random(in: 0..<18, using: &generator) {
         case 0: return .serverStarted(pair())
         case 1: return .begin(begin(id))
         case 2: return .commit(commit(id))
@@ -122,10 +122,46 @@ struct RandomValues {
                 ReversalRefusedRecord(
                     transaction: id, refusals: refusals, reason: prose(bytesMax: LogLimits.reasonBytesMax)))
         case 8: return .reversalClosed(ReversalClosedRecord(transaction: id))
-        default:
+        case 9:
             return .reversalParked(
                 ReversalParkedRecord(transaction: id, reason: prose(bytesMax: LogLimits.reasonBytesMax)))
+        default: return intervention(id)
         }
+    }
+
+    private mutating func intervention(_ id: TransactionID) -> LogRecord {
+        switch Int.random(in: 0..<8, using: &generator) {
+        case 0: return .resolutionProposed(resolution(id))
+        case 1: return .resolved(resolution(id))
+        case 2:
+            return .adopted(AdoptionRecord(begin: begin(id), outcome: pick(Outcome.allCases), warrant: warrant()))
+        case 3:
+            return .reopened(
+                ReopenedRecord(
+                    transaction: id,
+                    database: DatabaseIndex(rawValue: UInt8.random(in: .min ... .max, using: &generator)),
+                    isParked: pick([true, false]), evidence: prose(bytesMax: LogLimits.evidenceBytesMax)))
+        case 4: return .reversalReleased(ReversalReleasedRecord(transaction: id, warrant: warrant()))
+        case 5:
+            return .quarantineReleased(
+                QuarantineReleasedRecord(number: number(), wasRestored: pick([true, false]), warrant: warrant()))
+        case 6:
+            return .broken(
+                LogBreak(
+                    cause: pick(LogBreak.Cause.allCases), firstLostEpoch: Epoch(rawValue: number()), at: time()))
+        default: return .reconciled(warrant())
+        }
+    }
+
+    mutating func warrant() -> Warrant {
+        Warrant(
+            pick(Authority.allCases), actor: prose(bytesMax: LogLimits.actorBytesMax),
+            reason: prose(bytesMax: LogLimits.evidenceBytesMax))
+    }
+
+    mutating func resolution(_ id: TransactionID) -> ResolutionRecord {
+        ResolutionRecord(
+            transaction: id, outcome: pick(Outcome.allCases), isForced: pick([true, false]), warrant: warrant())
     }
 
     mutating func durable<Record>(_ record: Record) -> Durable<Record> {
@@ -144,7 +180,8 @@ struct RandomValues {
         for _ in 0..<Int.random(in: 0...4, using: &generator) { acknowledged[participant()] = pick(Proof.allCases) }
         return ActiveTransaction(
             begin: durable(begin(id)), decision: decision, acknowledged: acknowledged,
-            parked: maybe { $0.durable($0.parked(id)) })
+            parkings: (0..<Int.random(in: 0...3, using: &generator)).map { _ in durable(parked(id)) },
+            proposal: maybe { $0.durable($0.resolution(id)) })
     }
 
     mutating func requestEntry() -> RequestEntry {
@@ -164,7 +201,12 @@ struct RandomValues {
                     databaseOID: UInt32.random(in: .min ... .max, using: &$0.generator))
             },
             confirmed: maybe { $0.pair() },
-            attempted: (0..<Int.random(in: 0...4, using: &generator)).map { _ in pair() })
+            attempted: (0..<Int.random(in: 0...4, using: &generator)).map { _ in pair() },
+            former: (0..<Int.random(in: 0...4, using: &generator)).map { _ in pair() },
+            position: maybe {
+                DatabasePosition(
+                    timeline: UInt32.random(in: .min ... .max, using: &$0.generator), walBytes: $0.number())
+            }, takesOver: pick([true, false]))
     }
 
     /// The payload of some good value, without its frame.

@@ -56,6 +56,16 @@ enum Sample {
             transaction: transaction(number), requestID: intent(number, request: request).requestID, outcome: outcome)
     }
 
+    static let warrant = Warrant(.order, actor: "alice", reason: "agreed with the acquirer")
+
+    static func resolution(
+        _ number: UInt64, _ outcome: Outcome, isForced: Bool = false, by actor: String = "alice"
+    ) -> ResolutionRecord {
+        ResolutionRecord(
+            transaction: transaction(number), outcome: outcome, isForced: isForced,
+            warrant: Warrant(.order, actor: actor, reason: "agreed with the acquirer"))
+    }
+
     static func park(_ number: UInt64, evidence: String = "the hold expired") -> ParkedRecord {
         ParkedRecord(transaction: transaction(number), participant: .clearing, evidence: evidence)
     }
