@@ -63,6 +63,8 @@ extension PaymentCoordinator {
         case .parked(let record):
             flight.isHeuristic = true
             counters.add(.heuristic)
+            // A database committed what was aborted: whether the money goes back is the operator's to say. The log keeps the task.
+            _ = reversals.withdraw(record.record.transaction)
             events.emit(
                 .error, .heuristic, .requestID(flight.intent.requestID.text),
                 .transactionID(flight.machine.transaction.description),

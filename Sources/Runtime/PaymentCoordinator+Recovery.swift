@@ -52,12 +52,18 @@ extension PaymentCoordinator {
         resume(again) {}
     }
 
-    /// - Parameter decided: called when the decision is durable; at once if it is already.
-    private func resume(_ active: ActiveTransaction, decided: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - former: the flight as it was before an intervention, with those who wait for its outcome.
+    ///   - decided: called when the decision is durable; at once if it is already.
+    func resume(
+        _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, decided: @escaping @Sendable () -> Void
+    ) {
         let now = SystemClock.monotonic()
         let (machine, effects) = TransactionMachine.resume(
             active, timing: settings.timing, now: SystemClock.wall())
-        let flight = Flight(begin: active.begin.record, machine: machine, startedAt: now)
+        let flight = former ?? Flight(begin: active.begin.record, machine: machine, startedAt: now)
+        flight.machine = machine
+        flight.answer = nil
         flight.isHeuristic = active.isParked
         flight.isResumed = true
         flight.countsAsUndecided = false

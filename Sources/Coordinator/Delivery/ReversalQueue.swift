@@ -58,6 +58,27 @@ public struct ReversalQueue: Sendable {
         schedule.insert(Due(at: now, transaction: task.transaction))
     }
 
+    /// What became of a task that was to be taken out of the queue.
+    public enum Withdrawal: Sendable, Hashable {
+        case withdrawn
+        /// Its order is on its way, so it stays.
+        case inFlight
+        case notHere
+    }
+
+    /// Takes a task out, because an operator decided otherwise.
+    public mutating func withdraw(_ transaction: TransactionID) -> Withdrawal {
+        guard let entry = entries[transaction] else { return .notHere }
+        guard entry.due != nil else { return .inFlight }
+        entries[transaction] = nil
+        postponed.remove(transaction)
+        return .withdrawn
+    }
+
+    public func isInFlight(_ transaction: TransactionID) -> Bool {
+        entries[transaction].map { $0.due == nil } ?? false
+    }
+
     /// The next order to send; call until it gives `nil`.
     public mutating func takeDue(at now: MonotonicTime) -> ReversalOrder? {
         guard inFlight < settings.inFlightMax, let first = schedule.first, first.at <= now else { return nil }

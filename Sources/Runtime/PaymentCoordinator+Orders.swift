@@ -1,0 +1,111 @@
+public import Coordinator
+import NIOCore
+import Telemetry
+
+/// Why an order was not carried out. Nothing was written.
+public enum OrderRefusal: Error, Sendable, Hashable {
+    /// The transaction is still being worked on: its participants are asked and may change it at any moment.
+    case busy(TransactionID)
+    case log(LogRefusal)
+    /// The step is none that may be ordered.
+    case notAnOrder
+}
+
+/// What operators order and what evidence proves: steps that no transaction's machine would take by itself.
+extension PaymentCoordinator {
+    /// Takes an intervention: a resolution, an adoption, a reopening, a change of a reversal, a release from the quarantine, or the
+    /// reconciliation of the log. What it leads to is carried out in the background.
+    ///
+    /// - Parameter completion: called on the loop, with the receipt when the step is durable.
+    public func order(
+        _ write: LogWrite, completion: @escaping @Sendable (Result<LogReceipt, OrderRefusal>) -> Void
+    ) {
+        loop.execute { [self] in take(write, completion) }
+    }
+
+    private func take(
+        _ write: LogWrite, _ completion: @escaping @Sendable (Result<LogReceipt, OrderRefusal>) -> Void
+    ) {
+        switch write {
+        case .resolve(let record, _):
+            // Nothing of it may be on its way: a participant's late reply would be an answer to the other decision.
+            guard isAtRest(record.transaction), !reversals.isInFlight(record.transaction) else {
+                return completion(.failure(.busy(record.transaction)))
+            }
+        case .adopt(let record):
+            guard flights[record.transaction] == nil else {
+                return completion(.failure(.busy(record.transaction)))
+            }
+        case .reopen(let state, _):
+            guard flights[state.transaction] == nil else { return completion(.failure(.busy(state.transaction))) }
+        case .parkReversal(let record):
+            guard reversals.withdraw(record.transaction) != .inFlight else {
+                return completion(.failure(.busy(record.transaction)))
+            }
+        case .releaseReversal, .releaseQuarantined, .reconcile: break
+        case .begin, .commit, .abort, .acknowledged, .end, .park, .reversalRefused, .closeReversal, .fenceAttempted,
+            .fenceConfirmed, .databaseSeen:
+            return completion(.failure(.notAnOrder))
+        }
+        log.append(write, urgency: .forced) { [self] result in
+            onLoop { [self] in ordered(write, result, completion) }
+        }
+    }
+
+    private func ordered(
+        _ write: LogWrite, _ result: Result<LogReceipt, LogRefusal>,
+        _ completion: @Sendable (Result<LogReceipt, OrderRefusal>) -> Void
+    ) {
+        switch result {
+        case .failure(let refusal):
+            if case .parkReversal(let record) = write { takeUpReversal(of: record.transaction) }
+            completion(.failure(.log(refusal)))
+        case .success(let receipt):
+            if case .resumed(let state) = receipt { takeUp(state) }
+            if case .releaseReversal(let record) = write { takeUpReversal(of: record.transaction) }
+            if case .parkReversal = write { counters.add(.reversalParked) }
+            completion(.success(receipt))
+        }
+    }
+
+    /// Goes on with a transaction as an intervention left it.
+    private func takeUp(_ state: ActiveTransaction) {
+        // Its machine from before the intervention is at rest.
+        let former = flights[state.transaction]
+        parkedWithoutFlight.remove(state.transaction)
+        switch state.decision {
+        // What was held back or sent before was about another outcome.
+        case .commit: _ = reversals.withdraw(state.transaction)
+        case .abort, .undecided: takeUpReversal(of: state.transaction)
+        }
+        resume(state, inPlaceOf: former) {}
+        if state.isParked { noteParked(state) }
+    }
+
+    /// A transaction that an intervention left waiting for an operator.
+    private func noteParked(_ state: ActiveTransaction) {
+        counters.add(.heuristic)
+        let evidence = state.parkings.map { "\($0.record.participant): \($0.record.evidence)" }
+        events.emit(
+            .error, .heuristic, .requestID(state.begin.record.intent.requestID.text),
+            .transactionID(state.transaction.description), .message(evidence.joined(separator: "; ")))
+        wakeIdleWatchers()
+    }
+
+    /// Sends the open reversal of a transaction, if the log has one.
+    private func takeUpReversal(of transaction: TransactionID) {
+        do {
+            let tasks = try log.snapshot().reversals.filter { $0.transaction == transaction }
+            for task in tasks { enqueueReversal(task, mayHaveBeenSent: true) }
+        } catch {
+            events.emit(
+                .error, .reversal, .transactionID(transaction.description),
+                .message("the reversal could not be read; the next start sends it: \(error)"))
+        }
+    }
+
+    /// Whether nothing of the transaction is on its way.
+    private func isAtRest(_ transaction: TransactionID) -> Bool {
+        flights[transaction]?.machine.waitsForOperator ?? true
+    }
+}
