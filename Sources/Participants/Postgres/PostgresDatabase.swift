@@ -117,6 +117,15 @@ public final class PostgresDatabase: DatabaseParticipant {
         }
     }
 
+    /// Runs `body` on the database's thread, or `ifClosed` at once.
+    func submit(
+        _ body: @escaping @Sendable (DatabaseCore) -> Void, ifClosed: (PostgresReadError) -> Void
+    ) {
+        guard loop.submit({ [core] in body(core) }) else {
+            return ifClosed(PostgresReadError("the database is closed"))
+        }
+    }
+
     /// A reading of the counters; `nil` after the close.
     public func statistics(completion: @escaping @Sendable (PostgresStatistics?) -> Void) {
         guard loop.submit({ [core] in completion(core.statistics) }) else { return completion(nil) }

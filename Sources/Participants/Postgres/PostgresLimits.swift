@@ -46,6 +46,10 @@ public enum PostgresLimits {
 
     /// Transactions that one statement looks for.
     public static let witnessesPerStatement = 1000
+    /// Locks that one look at what is blocked reads: those of prepared transactions, and those that sessions wait for.
+    public static let lockRowsMax = 100_000
+    /// Waiting sessions that are asked whom they wait for in such a look.
+    public static let waitingSessionsMax = 1000
     /// Blocking calls that wait for their thread; more are dropped, and the termination of the backend takes their place.
     public static let blockingCallsMax = 1024
     /// How long ``PostgresDatabase/close(completion:)`` waits for jobs that run.
