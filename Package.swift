@@ -141,6 +141,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(name: "AssemblyTests", dependencies: ["Assembly"], swiftSettings: strict),
+        .testTarget(
+            name: "RecoverTests", dependencies: ["recover", "Coordinator", "Payments"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.
         .testTarget(

@@ -5,6 +5,7 @@ import NIOCore
 import NIOPosix
 public import PostgresParticipant
 public import Runtime
+import Synchronization
 public import Telemetry
 public import WAL
 
@@ -23,8 +24,9 @@ public final class Node: Sendable {
 
     private let directory: StateDirectory
     private let loops: MultiThreadedEventLoopGroup
-    private let clearing: HTTPClearing
+    let clearing: HTTPClearing
     private let problems: StartProblems
+    private let reconciling: ReconcilingFlag
     let clockAtStart = ClockReading.now()
 
     /// Takes the state directory over.
@@ -51,6 +53,8 @@ public final class Node: Sendable {
         let snapshot = try log.snapshot()
         try Self.check(settings.databases.count, against: snapshot)
         let problems = StartProblems()
+        let reconciling = ReconcilingFlag(snapshot.continuity.isBroken)
+        self.reconciling = reconciling
         self.settings = settings
         self.directory = directory
         self.loops = loops
@@ -74,11 +78,17 @@ public final class Node: Sendable {
         coordinator = PaymentCoordinator(
             loop: coordinatorLoop, log: log, epoch: snapshot.owner.epoch, databases: databases, clearing: clearing,
             settings: settings.coordinator, events: events, counters: counters,
-            faults: FaultInjector(plan: settings.fault), logAdmits: { log.pressure.admitsNewTransactions })
+            faults: FaultInjector(plan: settings.fault),
+            logAdmits: { log.pressure.admitsNewTransactions && !reconciling.isUp })
     }
 
     /// Whether the log and its disk have room for new payments.
     public func logAdmits() -> Bool { log.pressure.admitsNewTransactions }
+
+    /// Whether the log has lost its tail and not everything in it is decided yet: until then no payment is taken.
+    public var isReconciling: Bool { reconciling.isUp }
+
+    func endReconciling() { reconciling.lower() }
 
     // MARK: - Opening
 
@@ -87,10 +97,7 @@ public final class Node: Sendable {
             return try StateDirectory.acquire(
                 path: settings.stateDirectory, allowUnsafeFileSystem: settings.allowsUnsafeFileSystem)
         } catch {
-            var exitCode = ProgramExit.failure
-            if case .inUse = error.code { exitCode = ProgramExit.inUse }
-            if case .unsafeFileSystem = error.code { exitCode = ProgramExit.configuration }
-            throw StartRefusal(error.message, exitCode: exitCode)
+            throw StartRefusal(error)
         }
     }
 
@@ -111,7 +118,7 @@ public final class Node: Sendable {
                     _exit(ProgramExit.failure)
                 })
         } catch {
-            throw StartRefusal(error.message, exitCode: ProgramExit.failure)
+            throw StartRefusal(error)
         }
     }
 
@@ -167,7 +174,7 @@ public final class Node: Sendable {
     ///
     /// - Throws: ``StartRefusal`` if a database must not be used: a clone, a missing setting, a pooler in between.
     public func startDatabases(waitingAtMost limit: Milliseconds) async throws {
-        if pair.epoch.rawValue == 1 { try await fixDatabaseCount() }
+        if try log.snapshot().fences.isEmpty { try await fixDatabaseCount() }
         for database in databases { try database.start() }
         await Observation.awaitFirstAttempts(databases, atMost: limit, loop: anyLoop)
         let found = problems.all
@@ -222,4 +229,12 @@ public final class Node: Sendable {
         }
         return left
     }
+}
+
+/// Up while a log that has lost its tail is being reconciled.
+final class ReconcilingFlag: Sendable {
+    private let value: Atomic<Bool>
+    init(_ isUp: Bool) { value = Atomic(isUp) }
+    var isUp: Bool { value.load(ordering: .acquiring) }
+    func lower() { value.store(false, ordering: .releasing) }
 }

@@ -1,6 +1,7 @@
 import ClearingParticipant
 public import Coordinator
 import NIOCore
+import Payments
 import PostgresParticipant
 import Runtime
 import Telemetry
@@ -13,7 +14,47 @@ extension Node {
     /// - Parameter isServing: whether payments are taken meanwhile; what began in this epoch is then left alone.
     public func plan(isServing: Bool) async throws -> RecoveryPlan {
         try await Observation.plan(
-            databases, loop: anyLoop, isLive: { isServing }, snapshot: log.snapshot, ended: log.ended)
+            databases, loop: anyLoop, isLive: { isServing }, snapshot: log.snapshot,
+            ended: { [log] in try log.ended($0) },
+            lookUp: { [log] in try log.lookUp($0) }, askNetwork: askNetwork)
+    }
+
+    /// What the network says of a transaction.
+    @Sendable func askNetwork(_ transaction: TransactionID) async -> ClearingStatus {
+        await withCheckedContinuation { continuation in
+            clearing.status(transaction) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// Declares the log whole again if the plan, which has been carried out, left nothing of the lost tail open.
+    ///
+    /// - Returns: whether the log is whole.
+    @discardableResult
+    public func settleContinuity(after plan: RecoveryPlan) async -> Bool {
+        guard isReconciling else { return true }
+        guard plan.settlesContinuity else {
+            events.emit(
+                .warning, .recovery,
+                .message(
+                    "this log has lost its tail and is being reconciled; no payments are taken before every database and the "
+                        + "network have told what was in it: see recover --dry-run"))
+            return false
+        }
+        let adopted = plan.adoptions.count
+        let decided = plan.transactions.count { $0.verdict == .commitOnEvidence || $0.verdict == .abortOnEvidence }
+        let words =
+            "every database and the network were asked; \(adopted) transactions without a record, \(decided) decided"
+        let warrant = Warrant(.evidence, actor: "recovery", reason: words)
+        let result = await withCheckedContinuation { continuation in
+            coordinator.order(.reconcile(warrant)) { continuation.resume(returning: $0) }
+        }
+        guard case .success = result else {
+            events.emit(.error, .recovery, .message("the log could not be declared whole: \(result)"))
+            return false
+        }
+        endReconciling()
+        events.emit(.info, .recovery, .message("the log is reconciled: \(words)"))
+        return true
     }
 
     /// Returns when everything written so far is durable.
@@ -41,6 +82,12 @@ extension Node {
     /// again, and what is older than the retention is trimmed.
     public func periodicPass() async {
         do {
+            if isReconciling {
+                let plan = try await plan(isServing: false)
+                await carryOut(plan)
+                await settleContinuity(after: plan)
+                return
+            }
             let plan = try await plan(isServing: true)
             let orphans = plan.strays.count { $0.verdict == .orphan }
             if orphans > 0 {
@@ -119,10 +166,14 @@ enum Observation {
     /// - Parameters:
     ///   - isLive: whether a server works on the log now; asked after the first look.
     ///   - ended: an ended transaction from the history.
+    ///   - lookUp: what the log knows of a request_id.
+    ///   - askNetwork: asked where the log cannot tell.
     static func plan(
         _ databases: [PostgresDatabase], loop: any EventLoop, isLive: () -> Bool,
         snapshot read: () throws -> LogSnapshot,
-        ended: (TransactionID) throws -> ActiveTransaction?
+        ended: @escaping @Sendable (TransactionID) throws -> ActiveTransaction?,
+        lookUp: @escaping @Sendable (RequestID) throws -> RequestEntry?,
+        askNetwork: @escaping @Sendable (TransactionID) async -> ClearingStatus
     ) async throws -> RecoveryPlan {
         var snapshot = try read()
         let transactions = snapshot.active.map(\.transaction)
@@ -133,10 +184,22 @@ enum Observation {
             observations = await gather(databases, witnessesOf: transactions, loop: loop)
                 .merging(observations) { $0.listedAlsoIn($1) }
         }
+        let history = try history(of: observations, snapshot: snapshot, lookUp: ended)
+        guard case .broken(let loss) = snapshot.continuity else {
+            return RecoveryPlan(
+                .init(
+                    snapshot: snapshot, liveEpoch: isLive ? snapshot.owner.epoch : nil, observations: observations,
+                    history: history))
+        }
+        // No payment is taken meanwhile, so nothing of it is in flight.
+        let gatherer = EvidenceGatherer(
+            databases: databases, loop: loop, askNetwork: askNetwork, lookUp: lookUp, ended: ended)
+        let evidence = try await gatherer.gather(snapshot, loss, observations: observations, history: history)
+        for (index, why) in evidence.unreadable { observations[index] = .unreachable(why) }
         return RecoveryPlan(
             .init(
-                snapshot: snapshot, liveEpoch: isLive ? snapshot.owner.epoch : nil, observations: observations,
-                history: try history(of: observations, snapshot: snapshot, lookUp: ended)))
+                snapshot: snapshot, liveEpoch: nil, observations: observations, history: history,
+                statuses: evidence.statuses, lost: evidence.lost))
     }
 
     /// Waits until every database is available or has failed for the first time.
@@ -154,7 +217,7 @@ enum Observation {
         }
     }
 
-    private static func gather(
+    static func gather(
         _ databases: [PostgresDatabase], witnessesOf transactions: [TransactionID], loop: any EventLoop
     ) async -> [DatabaseIndex: DatabaseObservation.State] {
         await withTaskGroup(of: DatabaseObservation.self) { group in

@@ -1,3 +1,5 @@
+import WAL
+
 /// What the programs' exit codes mean. Scripts rely on them.
 public enum ProgramExit {
     /// Done, and nothing is in doubt.
@@ -6,12 +8,32 @@ public enum ProgramExit {
     public static let failure: Int32 = 1
     /// Something is in doubt still or, in a dry run, would be done.
     public static let inDoubt: Int32 = 3
+    /// The log is damaged: it cannot be read at all, or a check found values in it that cannot.
+    public static let damaged: Int32 = 4
     /// Another process holds the state directory.
     public static let inUse: Int32 = 5
+    /// A database or the network could not be reached; everything else was done.
+    public static let unreachable: Int32 = 6
     /// The command line is wrong (sysexits.h, EX_USAGE).
     public static let usage: Int32 = 64
     /// The configuration is wrong (sysexits.h, EX_CONFIG).
     public static let configuration: Int32 = 78
+}
+
+extension StartRefusal {
+    /// What the log says, with the code that tells damage from the rest.
+    init(_ error: LogError) {
+        let code: Int32 =
+            switch error.code {
+            case .inUse: ProgramExit.inUse
+            case .unsafeFileSystem: ProgramExit.configuration
+            case .damaged: ProgramExit.damaged
+            case .missing, .notPermitted, .notALog, .newerFormat, .olderFormat, .exists, .alreadyOpen, .noSpace,
+                .closed, .storage:
+                ProgramExit.failure
+            }
+        self.init(error.message, exitCode: code)
+    }
 }
 
 /// A start that was refused, with the exit code that tells why.

@@ -46,4 +46,12 @@ public struct Money: Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { "\(decimalText) \(currency.code)" }
+
+    /// Reads what ``decimalText`` gives, with exactly the currency's decimals; `nil` for anything else.
+    public init?(decimalText: some StringProtocol, currency: Currency) {
+        let digits = String(decimalText).filter { $0 != "." }
+        guard let minorUnits = Int64(digits) else { return nil }
+        self.init(minorUnits: minorUnits, currency: currency)
+        guard self.decimalText == decimalText else { return nil }
+    }
 }

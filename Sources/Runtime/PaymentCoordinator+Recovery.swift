@@ -13,6 +13,7 @@ extension PaymentCoordinator {
         loop.execute { [self] in
             let pending = PendingDecisions(completion: decided)
             for verdict in plan.transactions { carryOut(verdict, pending) }
+            for adoption in plan.adoptions { carryOut(adoption, pending) }
             for stray in plan.strays { carryOut(stray) }
             for task in plan.reversals { enqueueReversal(task, mayHaveBeenSent: true) }
             pending.allEnrolled()
@@ -23,21 +24,63 @@ extension PaymentCoordinator {
         let active = verdict.transaction
         guard flights[active.transaction] == nil else { return }
         switch verdict.verdict {
-        case .inFlight:
+        case .inFlight, .awaitEvidence:
             return
+        case .commitOnEvidence:
+            decide(verdict, .committed, "its row is committed in \(verdict.witnesses)", pending)
+        case .abortOnEvidence:
+            let said = verdict.status.map { "\($0)" } ?? "nothing"
+            decide(verdict, .aborted, "no database has its row, and the network says \(said)", pending)
         case .presumeAbort:
             pending.enrol(active.transaction)
             resume(active) { pending.leave(active.transaction) }
         case .commit, .rollBack, .parked, .parkRolledBack:
             resume(active) {}
         case .parkContradiction:
-            let witnessed = verdict.findings.first { $0.state == .witnessed }?.branch.participant ?? .clearing
+            let witnessed = verdict.findings.first { $0.state == .witnessed }?.branch.participant
             pending.enrol(active.transaction)
             park(
                 ParkedRecord(
-                    transaction: active.transaction, participant: witnessed,
-                    evidence: "the payment's row is committed there, but the log holds no decision to commit")
+                    transaction: active.transaction, participant: witnessed ?? .clearing,
+                    evidence: witnessed == nil
+                        ? "the network has confirmed the payment, and no database shows its row"
+                        : "the payment's row is committed there, but the log holds no decision to commit")
             ) { pending.leave(active.transaction) }
+        }
+    }
+
+    /// Decides by evidence what a broken log cannot tell, and carries the decision out.
+    private func decide(
+        _ verdict: TransactionVerdict, _ outcome: Outcome, _ evidence: String, _ pending: PendingDecisions
+    ) {
+        let transaction = verdict.transaction.transaction
+        let record = ResolutionRecord(
+            transaction: transaction, outcome: outcome, isForced: false,
+            warrant: Warrant(.evidence, actor: "recovery", reason: evidence))
+        intervene(.resolve(record, needsTwoPersons: false), transaction, pending)
+    }
+
+    /// Takes in what a broken log has no record of.
+    private func carryOut(_ adoption: AdoptionVerdict, _ pending: PendingDecisions) {
+        switch adoption.verdict {
+        case .adopt(let record): intervene(.adopt(record), record.transaction, pending)
+        case .awaitEvidence: break
+        case .contradiction(let how):
+            events.emit(
+                .error, .recovery, .transactionID(adoption.found.transaction.description),
+                .message("of the log's lost tail, and kept as it is: \(how)"))
+        }
+    }
+
+    private func intervene(_ write: LogWrite, _ transaction: TransactionID, _ pending: PendingDecisions) {
+        pending.enrol(transaction)
+        order(write) { [self] result in
+            if case .failure(let refusal) = result {
+                events.emit(
+                    .error, .recovery, .transactionID(transaction.description),
+                    .message("the evidence was not taken: \(refusal)"))
+            }
+            pending.leave(transaction)
         }
     }
 
@@ -197,6 +240,13 @@ extension RequestEntry {
         case .declined: .declined
         case .heuristic: .heuristic
         }
+    }
+}
+
+extension TransactionVerdict {
+    /// The databases that show the payment's row.
+    fileprivate var witnesses: String {
+        findings.filter { $0.state == .witnessed }.map(\.branch.participant.description).joined(separator: " and ")
     }
 }
 

@@ -57,6 +57,7 @@ final class PaymentFront: Sendable {
 
     var isReady: Bool {
         !isStopping.load(ordering: .relaxed) && node.databases.contains { $0.isAvailable } && node.logAdmits()
+            && !node.isReconciling
     }
 }
 

@@ -59,9 +59,11 @@ extension PaymentFront {
         guard isVerbose else { return completion(QueryAnswer(body: word, isJSON: false, isAvailable: isReady)) }
         let databases = node.databases.map { ($0.index.description, $0.isAvailable) }
         let logAdmits = node.logAdmits()
+        let isReconciling = node.isReconciling
         node.coordinator.gauges { gauges in
             var lines = databases.map { "\($0.0): \($0.1 ? "available" : "unavailable")" }
             lines.append("log: \(logAdmits ? "has room" : "admits no new payments")")
+            if isReconciling { lines.append("reconciling: the log has lost its tail; no payments are taken") }
             lines.append("clearing: circuit breaker \(gauges.isBreakerClosed ? "closed" : "open")")
             lines.append("unfinished transactions: \(gauges.unfinished)")
             lines.append("waiting for an operator: \(gauges.parked)")

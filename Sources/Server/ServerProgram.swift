@@ -102,6 +102,7 @@ struct ServerRun {
         try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
         let plan = try await node.plan(isServing: false)
         await node.carryOut(plan)
+        await node.settleContinuity(after: plan)
         report(plan)
 
         let front = PaymentFront(
@@ -125,10 +126,10 @@ struct ServerRun {
 
     private func report(_ plan: RecoveryPlan) {
         let unfinished = plan.transactions.count
-        guard unfinished + plan.reversals.count + plan.strays.count > 0 else { return }
+        guard unfinished + plan.reversals.count + plan.strays.count + plan.adoptions.count > 0 else { return }
         events.emit(
             .info, .recovery, .count("unfinished", unfinished), .count("reversals", plan.reversals.count),
-            .count("strays", plan.strays.count),
+            .count("strays", plan.strays.count), .count("adopted", plan.adoptions.count { $0.isWork }),
             .message("taking up what was left; see recover --dry-run for the reasons"))
     }
 

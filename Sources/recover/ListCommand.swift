@@ -13,7 +13,7 @@ struct ListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let snapshot = try Observer.snapshot(stateDirectory: location.stateDirectory)
-        var table = Table("TRANSACTION", "BEGUN", "AMOUNT", "STATE", "REQUEST", "CARD")
+        var table = Table("TRANSACTION", "BEGUN", .right("AMOUNT"), "STATE", .flexible("REQUEST"), "CARD")
         for active in snapshot.active {
             let intent = active.begin.record.intent
             table.add(
@@ -28,10 +28,10 @@ struct ListCommand: AsyncParsableCommand {
                 task.intent.requestID.text, task.intent.maskedPAN.text)
         }
         if snapshot.active.isEmpty && snapshot.reversals.isEmpty {
-            print("nothing is unfinished")
+            Output.line("nothing is unfinished")
         } else {
-            print(table.text)
+            Output.line(table.text(for: .output))
         }
-        if snapshot.quarantined > 0 { print("\(snapshot.quarantined) records are in quarantine") }
+        if snapshot.quarantined > 0 { Output.line("\(snapshot.quarantined) records are in quarantine") }
     }
 }

@@ -9,16 +9,21 @@ struct RecoverProgram: AsyncParsableCommand {
         commandName: "recover",
         abstract: "Resolves what a crash left in doubt.",
         discussion: """
-            Without a subcommand it carries the plan out that --dry-run prints. Exit codes: 0 nothing is in doubt, 3 something is \
-            left or, in a dry run, would be done, 1 failure, 5 a server is using the log, 64 usage, 78 configuration.
+            Without a subcommand it carries the plan out that --dry-run prints. Exit codes: 0 nothing is in doubt, 1 failure, \
+            3 something is left in doubt or, in a dry run, would be done, 4 the log is damaged, 5 a server is using the log, \
+            6 a database or the network could not be reached and the rest was done, 64 usage, 78 configuration.
             """,
         version: "holdfast \(Release.version)",
-        subcommands: [PlanCommand.self, ListCommand.self, ShowCommand.self],
+        subcommands: [
+            PlanCommand.self,
+            ListCommand.self,
+            ShowCommand.self,
+        ],
         defaultSubcommand: PlanCommand.self)
 
     static func main() async {
-        // A reader that went away (`recover list | head`) is no failure.
-        signal(SIGPIPE, SIG_DFL)
+        // A reader that went away (`recover list | head`) is no failure, and no reason to stop half-way.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
@@ -26,6 +31,7 @@ struct RecoverProgram: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            ProcessEnd.exit(ProgramExit.clean)
         } catch let refusal as StartRefusal {
             fail(refusal.message, refusal.exitCode)
         } catch let error as SettingError {
@@ -38,7 +44,7 @@ struct RecoverProgram: AsyncParsableCommand {
     }
 
     private static func fail(_ message: String, _ code: Int32) -> Never {
-        FileHandle.standardError.write(Data("recover: \(message)\n".utf8))
+        Output.talk("recover: \(message)")
         ProcessEnd.exit(code)
     }
 }
@@ -79,6 +85,10 @@ struct Location: ParsableArguments {
 enum ProcessEnd {
     static func exit(_ code: Int32) -> Never {
         fflush(nil)
+        if let failure = Output.failure {
+            Output.talk("recover: standard output cannot be written: \(failure)")
+            Foundation.exit(code == ProgramExit.clean ? ProgramExit.failure : code)
+        }
         Foundation.exit(code)
     }
 }

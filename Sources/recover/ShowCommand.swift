@@ -26,14 +26,15 @@ struct ShowCommand: AsyncParsableCommand {
         guard let first = history.first else {
             throw StartRefusal("the log has no record of \(id), or no more", exitCode: ProgramExit.failure)
         }
-        var table = Table("LSN", "TIME", "AFTER", "RECORD")
+        Output.line("\(id)\n")
+        var table = Table(.right("LSN"), "TIME", .right("AFTER"), .flexible("RECORD"))
         for entry in history {
             let milliseconds = Double(entry.writtenAt.microseconds - first.writtenAt.microseconds) / 1000
             table.add(
                 entry.lsn.description, Timestamp.text(microseconds: entry.writtenAt.microseconds),
                 "\(milliseconds) ms", entry.record.words)
         }
-        print(table.text)
+        Output.line(table.text(for: .output))
     }
 }
 

@@ -135,7 +135,7 @@ public final class PostgresDatabase: DatabaseParticipant {
 /// A read that could not be made. Nothing may be concluded from it.
 public struct PostgresReadError: Error, Sendable, Hashable, CustomStringConvertible {
     public let reason: String
-    init(_ reason: String) { self.reason = reason }
+    public init(_ reason: String) { self.reason = reason }
     public var description: String { reason }
 }
 

@@ -44,6 +44,10 @@ public enum PostgresLimits {
     /// Between attempts to prepare while the cluster has no prepared slot left.
     public static let slotRetryBackoff = Backoff(base: Milliseconds(20), ceiling: Milliseconds(320))
 
+    /// Payments that one statement reads for a log that has lost its tail.
+    public static let rowsPerPage = 2000
+    /// How long an authorization may live at a card network, days: what is older is settled, or beyond help.
+    public static let authorizationDaysMax = 30
     /// Transactions that one statement looks for.
     public static let witnessesPerStatement = 1000
     /// Locks that one look at what is blocked reads: those of prepared transactions, and those that sessions wait for.

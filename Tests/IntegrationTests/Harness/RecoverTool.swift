@@ -11,10 +11,12 @@ struct RecoverTool: Sendable {
     static let logInUse = ExitStatus.code(5)
     static let usage = ExitStatus.code(64)
 
-    func run(_ arguments: String...) throws -> ToolResult {
-        try Tool.run(
-            Settings.programDirectory + "/recover", arguments + ["--state-dir", stateDirectory],
-            environment: environment)
+    var program: String { Settings.programDirectory + "/recover" }
+
+    func run(_ arguments: String...) throws -> ToolResult { try run(arguments) }
+
+    func run(_ arguments: [String]) throws -> ToolResult {
+        try Tool.run(program, arguments + ["--state-dir", stateDirectory], environment: environment)
     }
 
     /// What a dry run would do, without what depends on when it was asked: two of them are equal exactly if the plan is.

@@ -16,7 +16,7 @@ extension DatabaseCore {
             return completion(.no(.unavailable("too many payments wait for this database")))
         }
         let gid = GlobalBranchID(log: logID, epoch: order.begin.epoch, transaction: transaction, database: index)
-        let work = BranchWork(order, gid: gid.description, completion: completion)
+        let work = BranchWork(order, gid: gid, completion: completion)
         branches[transaction] = work
         if slots.acquire(work) { return slotGranted(work) }
         work.deadlineTimer = loop.schedule(at: order.deadline) { [weak self] in

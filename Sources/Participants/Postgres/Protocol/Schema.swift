@@ -1,7 +1,9 @@
 /// The tables and how they come to be. Only additions are made, so that the predecessor's queries keep working.
 enum Schema {
     /// Raised with each migration.
-    static let version = 1
+    static let version = 2
+    /// The oldest version of this program's schema that can work with it: what came since is optional.
+    private static let usableFrom = 1
     /// Any constant: the name of the lock under which migrations run, one server at a time.
     private static let advisoryLock = "4831940712215938816"
 
@@ -68,7 +70,8 @@ enum Schema {
             created_at timestamptz DEFAULT pg_catalog.now())
         """
 
-    /// `txn_id` is the witness: the row that carries it is there if and only if the branch was committed.
+    /// `txn_id` is the witness: the row that carries it is there if and only if the branch was committed. `log_id` and `log_epoch`
+    /// say whose it is: a log that has lost its tail finds its payments by them.
     private static let transactionsColumns = """
         ALTER TABLE transactions
             ADD COLUMN IF NOT EXISTS request_id varchar(64),
@@ -85,7 +88,9 @@ enum Schema {
             ADD COLUMN IF NOT EXISTS pan_token bytea,
             ADD COLUMN IF NOT EXISTS token_key_id bigint,
             ADD COLUMN IF NOT EXISTS request_hash bytea,
-            ADD COLUMN IF NOT EXISTS hash_key_id bigint
+            ADD COLUMN IF NOT EXISTS hash_key_id bigint,
+            ADD COLUMN IF NOT EXISTS log_id text,
+            ADD COLUMN IF NOT EXISTS log_epoch numeric(20)
         """
 
     /// What a predecessor's table may lack: room in its columns, the unique request_id, the indexes, under whatever name.
@@ -149,7 +154,7 @@ enum Schema {
 
     private static let recordVersion = """
         DO $$ BEGIN
-            INSERT INTO holdfast_schema (version, usable_from) VALUES (\(version), \(version)) ON CONFLICT DO NOTHING;
+            INSERT INTO holdfast_schema (version, usable_from) VALUES (\(version), \(usableFrom)) ON CONFLICT DO NOTHING;
         END $$
         """
 }

@@ -10,8 +10,9 @@ enum Statements {
             paymentName,
             """
             INSERT INTO transactions (request_id, tx_type, pan_masked, amount, currency, merchant, ref_request_id, status, \
-            txn_id, auth_code, pan_token, token_key_id, request_hash, hash_key_id) \
-            VALUES ($1, $2, $3, $4::numeric, $5, $6, $7, 'APPROVED', $8, $9, $10, $11::bigint, $12, $13::bigint)
+            txn_id, auth_code, pan_token, token_key_id, request_hash, hash_key_id, log_id, log_epoch) \
+            VALUES ($1, $2, $3, $4::numeric, $5, $6, $7, 'APPROVED', $8, $9, $10, $11::bigint, $12, $13::bigint, $14, \
+            $15::numeric)
             """),
         .prepare(
             entryName,
@@ -30,14 +31,14 @@ enum Statements {
     }
 
     /// The pipeline that prepares a branch, in the order of ``steps(of:)``.
-    static func prepare(_ order: PrepareOrder, gid: String) -> [Statement] {
+    static func prepare(_ order: PrepareOrder, gid: GlobalBranchID) -> [Statement] {
         let intent = order.begin.intent
         let transaction = order.begin.transaction.description
         var statements: [Statement] = []
         statements.reserveCapacity(4)
         statements.append(.command(prepared: beginName, tag: "BEGIN"))
         if order.branch.role.contains(.payment) {
-            let parameters = payment(intent, transaction, authorizationCode: order.authorizationCode)
+            let parameters = payment(intent, gid, authorizationCode: order.authorizationCode)
             statements.append(.command(prepared: paymentName, parameters, tag: "INSERT 0 1"))
         }
         if order.branch.role.contains(.merchantEntry) {
@@ -50,14 +51,14 @@ enum Statements {
             statements.append(.command(prepared: entryName, parameters, tag: "INSERT 0 1"))
         }
         statements.append(
-            .command("PREPARE TRANSACTION \(literal(gid))", tag: "PREPARE TRANSACTION", endsSegment: true))
+            .command("PREPARE TRANSACTION \(literal(gid.description))", tag: "PREPARE TRANSACTION", endsSegment: true))
         return statements
     }
 
     private static func payment(
-        _ intent: PaymentIntent, _ transaction: String, authorizationCode: String
+        _ intent: PaymentIntent, _ gid: GlobalBranchID, authorizationCode: String
     ) -> Parameters {
-        var parameters = Parameters(capacity: 13, bytes: 512)
+        var parameters = Parameters(capacity: 15, bytes: 576)
         parameters.append(intent.requestID.text)
         parameters.append(intent.kind.wireName)
         parameters.append(intent.maskedPAN.text)
@@ -65,12 +66,14 @@ enum Statements {
         parameters.append(intent.amount.currency.code)
         parameters.append(intent.merchant.text)
         parameters.append(intent.reference?.text)
-        parameters.append(transaction)
+        parameters.append(gid.transaction.description)
         parameters.append(authorizationCode.isEmpty ? nil : authorizationCode)
         parameters.append(binary: intent.panToken.bytes)
         parameters.append(String(intent.panToken.keyID))
         parameters.append(binary: intent.requestHash.bytes)
         parameters.append(String(intent.requestHash.keyID))
+        parameters.append(gid.log.description)
+        parameters.append(gid.epoch.description)
         return parameters
     }
 
@@ -152,10 +155,13 @@ extension PaymentRow {
             requestID: requestID, transaction: columns[1].flatMap { TransactionID($0) }, kind: columns[2] ?? "",
             amount: columns[3] ?? "", currency: columns[4] ?? "", merchant: columns[5], maskedPAN: columns[6],
             reference: columns[7], status: status, authorizationCode: columns[9],
-            requestHash: Self.digest(hex: columns[10], keyID: columns[11]))
+            requestHash: KeyedDigest(hex: columns[10], keyID: columns[11]))
     }
+}
 
-    private static func digest(hex: String?, keyID: String?) -> KeyedDigest? {
+extension KeyedDigest {
+    /// As `encode(..., 'hex')` and a number's text give it; `nil` if it is not there.
+    init?(hex: String?, keyID: String?) {
         guard let hex, let keyID = keyID.flatMap({ UInt32($0) }), hex.utf8.count % 2 == 0 else { return nil }
         var bytes: [UInt8] = []
         var rest = hex[...]
@@ -164,7 +170,7 @@ extension PaymentRow {
             bytes.append(byte)
             rest = rest.dropFirst(2)
         }
-        return KeyedDigest(keyID: keyID, bytes: bytes)
+        self.init(keyID: keyID, bytes: bytes)
     }
 }
 

@@ -1,0 +1,85 @@
+public import Coordinator
+import Payments
+
+/// What a database remembers of a log that has lost its tail.
+extension DatabaseCore {
+    func paymentRows(
+        since epoch: Epoch, after position: Int64,
+        _ completion: @escaping @Sendable (Result<PaymentRowPage, PostgresReadError>) -> Void
+    ) {
+        let statement = RowStatements.page(
+            log: logID, since: epoch, after: position, limit: PostgresLimits.rowsPerPage)
+        runControl([statement]) { report in
+            guard report.failure == nil, let rows = report.results[0].rows else {
+                return completion(.failure(PostgresReadError(report.failure ?? "no answer")))
+            }
+            let read = rows.compactMap(RowStatements.read)
+            guard read.count == rows.count else {
+                return completion(.failure(PostgresReadError("a row in `transactions` cannot be read")))
+            }
+            completion(
+                .success(
+                    PaymentRowPage(
+                        rows: read.map(\.row),
+                        next: rows.count < PostgresLimits.rowsPerPage ? nil : read.last?.position)))
+        }
+    }
+}
+
+/// A stretch of a log's payments as a database has them.
+public struct PaymentRowPage: Sendable, Hashable {
+    public let rows: [WitnessRow]
+    /// Where to go on; `nil` at the end.
+    public let next: Int64?
+}
+
+extension PostgresDatabase {
+    /// The payments of this log whose rows are committed here, from an epoch on and not older than an authorization lives, a page at
+    /// a time.
+    ///
+    /// - Parameter position: 0 for the first page, then ``PaymentRowPage/next``.
+    public func paymentRows(
+        since epoch: Epoch, after position: Int64,
+        completion: @escaping @Sendable (Result<PaymentRowPage, PostgresReadError>) -> Void
+    ) {
+        submit({ core in core.paymentRows(since: epoch, after: position, completion) }) {
+            completion(.failure($0))
+        }
+    }
+}
+
+/// The SQL about rows with everything that is in them.
+enum RowStatements {
+    /// Both times are the database's own.
+    static func page(log: LogID, since epoch: Epoch, after position: Int64, limit: Int) -> Statement {
+        .query(
+            """
+            SELECT id::text, txn_id, log_epoch::text, request_id, tx_type, amount::text, currency, merchant, pan_masked, \
+            ref_request_id, pg_catalog.encode(pan_token, 'hex'), token_key_id::text, \
+            pg_catalog.encode(request_hash, 'hex'), hash_key_id::text FROM transactions \
+            WHERE log_id = $1 AND log_epoch >= $2::numeric AND id > $3::bigint \
+            AND created_at > pg_catalog.now() - interval '\(PostgresLimits.authorizationDaysMax) days' \
+            ORDER BY id LIMIT \(limit)
+            """,
+            Parameters(log.description, epoch.description, String(position)), endsSegment: true)
+    }
+
+    /// - Parameter columns: as ``page(log:since:after:limit:)`` asks for them.
+    static func read(_ columns: [String?]) -> (position: Int64, row: WitnessRow)? {
+        guard columns.count == 14, let position = columns[0].flatMap({ Int64($0) }),
+            let transaction = columns[1].flatMap({ TransactionID($0) }),
+            let epoch = columns[2].flatMap({ UInt64($0) }), let request = columns[3].flatMap({ RequestID($0) }),
+            let kind = columns[4].flatMap({ OperationKind(wireName: $0) }),
+            let currency = columns[6].flatMap({ Currency(code: $0) }),
+            let amount = columns[5].flatMap({ Money(decimalText: $0, currency: currency) }),
+            let merchant = columns[7].flatMap({ MerchantID($0) }),
+            let masked = columns[8].flatMap({ MaskedPAN(masked: $0) }),
+            let token = KeyedDigest(hex: columns[10], keyID: columns[11]),
+            let hash = KeyedDigest(hex: columns[12], keyID: columns[13])
+        else { return nil }
+        let intent = PaymentIntent(
+            requestID: request, kind: kind, amount: amount, merchant: merchant, maskedPAN: masked, panToken: token,
+            requestHash: hash, reference: columns[9].flatMap { RequestID($0) })
+        return (position, WitnessRow(transaction: transaction, epoch: Epoch(rawValue: epoch), intent: intent))
+    }
+}

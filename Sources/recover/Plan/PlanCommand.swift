@@ -1,0 +1,134 @@
+import ArgumentParser
+import Assembly
+import Coordinator
+import Foundation
+import Runtime
+
+/// Prints the plan and, unless it is a dry run, carries it out.
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Carry the plan out, or print it with --dry-run (the default command).")
+
+    @OptionGroup var location: Location
+    @OptionGroup var selection: SelectionOptions
+
+    @Flag(help: "Print what would be done and why; change nothing.")
+    var dryRun = false
+
+    @Flag(help: "Print the plan as JSON.")
+    var json = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Write the plan to a file that does not exist yet, to be carried out with --apply; change nothing else.",
+            valueName: "file"),
+        completion: .file())
+    var planOut: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Carry out the plan in this file: the entries that are still as they were judged, and nothing else.",
+            valueName: "file"),
+        completion: .file())
+    var apply: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How long to go on until nothing is in doubt: seconds, or with a unit (90s, 5m, 2h), up to a day.",
+            valueName: "duration"))
+    var wait = Span(.seconds(30))
+
+    func validate() throws {
+        guard wait.milliseconds <= Milliseconds.seconds(86_400) else {
+            throw ValidationError("--wait takes at most a day")
+        }
+        if apply != nil, planOut != nil {
+            throw ValidationError("--plan-out writes a plan, --apply takes one: use one of them")
+        }
+        if apply != nil, !selection.isEmpty {
+            throw ValidationError(
+                "--apply carries out what is in the file; --only and --older-than select when it is written")
+        }
+    }
+
+    func run() async throws {
+        let settings = try NodeSettings(location.source)
+        let file = try apply.map { try PlanFile.read($0) }
+        // Also so that a wrong directory is not made a new log.
+        let log = try Observer.snapshot(stateDirectory: settings.stateDirectory).log
+        if let file, let apply {
+            try PlanFile.check(file, isOf: log, apply, stateDirectory: settings.stateDirectory)
+        }
+        let code: Int32
+        if dryRun || planOut != nil {
+            code = try await printPlan(settings, file)
+        } else {
+            let execution = PlanExecution(
+                settings: settings, file: file, selection: selection, wait: wait.milliseconds, asJSON: json)
+            code = try await execution.run()
+        }
+        if code != ProgramExit.clean { throw ExitCode(code) }
+    }
+
+    private func printPlan(_ settings: NodeSettings, _ file: PlanDocument?) async throws -> Int32 {
+        if let planOut { try PlanFile.refuseTaken(planOut) }
+        let now = SystemClock.wall()
+        let complete = try await Observer.plan(settings)
+        let match = file.map { PlanMatch($0, now: complete) }
+        let plan = match?.plan ?? complete.filtered(selection.value(now: now))
+        if let planOut {
+            try PlanFile.write(PlanDocument(plan, now: now), to: planOut)
+            Output.talk("recover: the plan is in \(planOut); recover --apply \(planOut) carries it out")
+        }
+        try PlanPrinter.show(plan, refused: match?.refused ?? [], asJSON: json)
+        let isClean =
+            !plan.hasWork && !plan.hasRemainder && match.map { $0.refused.isEmpty && !$0.leavesOthers } ?? true
+        return !complete.unreachable.isEmpty
+            ? ProgramExit.unreachable : isClean ? ProgramExit.clean : ProgramExit.inDoubt
+    }
+}
+
+/// Which part of what is unfinished is meant.
+struct SelectionOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("This transaction alone; may be given several times.", valueName: "txn-id"),
+        transform: TransactionArgument.parse)
+    var only: [TransactionID] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What is older than this alone: seconds, or with a unit (90s, 5m, 2h).", valueName: "duration"))
+    var olderThan: Span?
+
+    var isEmpty: Bool { only.isEmpty && olderThan == nil }
+
+    func value(now: WallTime) -> PlanSelection {
+        PlanSelection(
+            only: only.isEmpty ? nil : Set(only),
+            begunUntil: olderThan.map {
+                WallTime(microseconds: now.microseconds - $0.milliseconds.count * 1000)
+            })
+    }
+}
+
+enum TransactionArgument {
+    static func parse(_ text: String) throws -> TransactionID {
+        guard let id = TransactionID(text) else {
+            throw ValidationError("“\(text.printable)” is not a txn_id; it looks like visa_ and 32 hexadecimal digits")
+        }
+        return id
+    }
+}
+
+/// Where a plan goes.
+enum PlanPrinter {
+    static func show(_ plan: RecoveryPlan, refused: [PlanDocument.Refusal], asJSON: Bool) throws {
+        let now = SystemClock.wall()
+        guard asJSON else {
+            return Output.line(PlanReport(plan: plan, now: now, refused: refused).text(for: .output))
+        }
+        var document = PlanDocument(plan, now: now)
+        document.refused = refused.isEmpty ? nil : refused
+        Output.line(try document.json)
+    }
+}

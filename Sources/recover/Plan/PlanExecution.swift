@@ -1,0 +1,111 @@
+import Assembly
+import Coordinator
+import Foundation
+import Runtime
+import Telemetry
+
+/// Carries a plan out, or a part of it, and looks again until nothing of it is in doubt.
+///
+/// Opening the log raises the epoch, fences the databases and ends the backends of the dead server; beyond that only what is handed to
+/// the coordinator is acted on, so what is not selected stays as it is.
+struct PlanExecution {
+    let settings: NodeSettings
+    /// The plan to be applied; `nil` for whatever is to be done now.
+    let file: PlanDocument?
+    let selection: SelectionOptions
+    /// How long to go on.
+    let wait: Milliseconds
+    let asJSON: Bool
+
+    /// How long the databases may take to be reached.
+    private static let databasesWait = Milliseconds.seconds(10)
+    /// Between two looks while a database is away, or after work has led to further work.
+    private static let rescanPause = Duration.milliseconds(250)
+
+    /// - Returns: the exit code.
+    func run() async throws -> Int32 {
+        let sink = LineSink(descriptor: STDERR_FILENO)
+        let events = EventLog(sink: sink, now: { SystemClock.wall().microseconds })
+        defer { sink.flush() }
+        let node = try Node.open(settings, events: events, sink: sink) { why in
+            events.emit(.error, .fencedOut, .message(why))
+            sink.flush()
+            _exit(ProgramExit.failure)
+        }
+        let result: Result<Int32, any Error>
+        do {
+            try await node.startDatabases(waitingAtMost: Self.databasesWait)
+            result = .success(try await resolve(node))
+        } catch {
+            result = .failure(error)
+        }
+        await node.close()
+        return try result.get()
+    }
+
+    private func resolve(_ node: Node) async throws -> Int32 {
+        let begunUntil = selection.value(now: SystemClock.wall())
+        let first = try await node.plan(isServing: false)
+        let match = file.map { PlanMatch($0, now: first) }
+        let chosen = match?.plan ?? first.filtered(begunUntil)
+        try PlanPrinter.show(chosen, refused: match?.refused ?? [], asJSON: asJSON)
+        await node.carryOut(chosen)
+        await node.settleContinuity(after: chosen)
+        let last = try await finish(node, begunUntil)
+        // What the file did not name is left, and that is said; what --only and --older-than left out was not asked for.
+        let plan = match == nil ? last.filtered(begunUntil) : last
+        let isClean = !plan.hasWork && !plan.hasRemainder && match?.refused.isEmpty ?? true
+        let network = await unreachableNetwork(node, plan)
+        let isUnreached = !plan.unreachable.isEmpty || network != nil
+        if let network { Output.talk("recover: the network could not be reached: \(network)") }
+        if isClean, !isUnreached {
+            Output.talk("recover: nothing is in doubt")
+            return ProgramExit.clean
+        }
+        Output.talk(
+            PlanReport(plan: plan, now: SystemClock.wall(), refused: match?.refused ?? []).text(for: .errors),
+            isStyled: true)
+        Output.talk("recover: something is left in doubt")
+        return isUnreached ? ProgramExit.unreachable : ProgramExit.inDoubt
+    }
+
+    /// Waits until everything is delivered, and carries out what comes up meanwhile: a PREPARE may arrive after the first look. With a
+    /// plan file nothing further is carried out.
+    ///
+    /// - Returns: the whole plan of what is left.
+    private func finish(_ node: Node, _ selected: PlanSelection) async throws -> RecoveryPlan {
+        let clock = ContinuousClock()
+        let end = clock.now + .milliseconds(wait.count)
+        var progress = ProgressLine()
+        defer { progress.clear() }
+        while true {
+            let left = end - clock.now
+            let slice = min(ProgressLine.interval, max(.zero, Milliseconds(left.components.seconds * 1000 + 50)))
+            let isIdle = await node.waitUntilIdle(atMost: slice, includingReversals: true)
+            progress.show(open: await node.openWork(), of: "deliveries")
+            let isOver = clock.now >= end
+            guard isIdle || isOver else { continue }
+            await node.flushLog()
+            let plan = try await node.plan(isServing: false)
+            let rest = plan.filtered(selected)
+            let mayChange =
+                !rest.unreachable.isEmpty || (file == nil && (rest.hasWork || rest.continuity.isBroken))
+            if isOver || !mayChange { return plan }
+            if file == nil {
+                await node.carryOut(rest)
+                await node.settleContinuity(after: rest)
+            }
+            try await Task.sleep(for: Self.rescanPause)
+        }
+    }
+
+    /// Whether what is left is left because the network does not answer.
+    private func unreachableNetwork(_ node: Node, _ plan: RecoveryPlan) async -> String? {
+        let unconfirmed = plan.transactions.first { NetworkState($0.transaction, in: plan) == .toConfirm }
+        guard
+            let transaction = plan.reversals.first(where: { $0.parkedReason == nil })?.transaction
+                ?? unconfirmed?.transaction.transaction
+        else { return nil }
+        return await node.whyNetworkIsSilent(about: transaction)
+    }
+}

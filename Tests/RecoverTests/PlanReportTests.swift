@@ -1,0 +1,99 @@
+import Coordinator
+import Foundation
+import Testing
+
+@testable import recover
+
+/// What a plan says to people and to programs.
+@Suite struct PlanReportTests {
+    private static func text(_ plan: RecoveryPlan) -> String {
+        PlanReport(plan: plan, now: WallTime(microseconds: 60_000_000)).text(for: .none)
+    }
+
+    @Test("Goal: each transaction is one line with every participant, the verdict, why, and what is done")
+    func transactions() {
+        let text = Self.text(
+            Samples.plan([Samples.undecided(1), Samples.committing(2)], at: Samples.seen([Samples.branch(1)])))
+        let lines = text.split(separator: "\n").map {
+            $0.split(separator: "  ", omittingEmptySubsequences: true).map { $0.trimmingCharacters(in: .whitespaces) }
+        }
+        #expect(
+            lines[0] == [
+                "TRANSACTION", "AGE", "AMOUNT", "LOG", "DATABASES", "NETWORK", "VERDICT", "EVIDENCE", "ACTION",
+            ])
+        #expect(
+            lines[1] == [
+                Samples.transaction(1).description, "59s", "12.34 USD", "PREPARING", "db1 prepared", "may hold",
+                "presume_abort", "undecided, its server is gone, no row is committed; begun in epoch 1",
+                "write ABORT and its reversal, then roll back",
+            ])
+        #expect(lines[2][3...6] == ["COMMITTING", "db1 absent", "to be confirmed", "park_rolled_back"])
+        #expect(
+            text.hasSuffix("2 transactions to resolve, 0 reversals to send, 1 left to an operator or a running server"))
+    }
+
+    @Test("Goal: foreign, orphaned and prepared again branches stand apart, and a hostile name stays on its line")
+    func strays() {
+        var ended = Samples.committing(1)
+        ended.acknowledged = [.clearing: .acknowledgement, .database(Samples.db1): .acknowledgement]
+        let hostile = PreparedTransaction(
+            gid: "'; DROP TABLE x; --\n\u{1B}[2J", owner: "o\u{1B}", databaseName: "d",
+            preparedAt: WallTime(microseconds: 0))
+        let plan = Samples.plan(
+            [], at: Samples.seen([Samples.branch(1), Samples.branch(9), hostile]), history: [ended.transaction: ended])
+        let text = Self.text(plan)
+        let heads = text.split(separator: "\n").filter { $0.contains("SEEN FROM") }.map { $0.prefix { $0 != " " } }
+        #expect(heads == ["PREPARED", "ORPHAN", "FOREIGN"])
+        #expect(!text.contains("\u{1B}") && text.contains(#"--\u{a}\u{1b}[2J"#))
+        #expect(text.hasSuffix(", 1 prepared again, 1 orphan, 1 foreign"))
+    }
+
+    @Test("Goal: version 1 of the JSON has its keys, and what was added beside them")
+    func json() throws {
+        let plan = Samples.plan(
+            [Samples.undecided(1)], reversals: [Samples.reversal(2)],
+            at: Samples.seen([Samples.branch(1), Samples.branch(9)]))
+        let object = try JSONSerialization.jsonObject(with: Data(try Samples.document(plan).json.utf8))
+        let document = try #require(object as? [String: Any])
+        func keys(_ list: String) throws -> Set<String> {
+            let entries = try #require(document[list] as? [[String: Any]])
+            return Set(try #require(entries.first).keys)
+        }
+        #expect(document["version"] as? Int == 1 && document["kind"] as? String == "holdfast-recovery-plan")
+        #expect(
+            Set(["transactions", "reversals", "prepared", "has_work", "has_remainder"]).isSubset(of: Set(document.keys))
+        )
+        let transaction = try keys("transactions")
+        let reversal = try keys("reversals")
+        let prepared = try keys("prepared")
+        #expect(
+            transaction.isSuperset(of: [
+                "txn_id", "request_id", "begun_at", "amount", "currency", "log_state", "databases", "verdict",
+                "evidence",
+                "action",
+            ]))
+        #expect(reversal.isSuperset(of: ["txn_id", "amount", "currency", "refusals", "is_parked", "action"]))
+        #expect(prepared.isSuperset(of: ["gid", "database", "owner", "prepared_at", "verdict"]))
+        // Every key that the schema's page names, and no other.
+        let page = try SchemaPage.keys()
+        let found = Set(document.keys).union(transaction).union(reversal).union(prepared)
+        #expect(found.subtracting(page).isEmpty, "the page misses \(found.subtracting(page))")
+        let optional: Set<String> = ["refused", "entry", "why", "decision_lsn"]
+        #expect(page.subtracting(found).subtracting(optional).isEmpty, "\(page.subtracting(found))")
+    }
+}
+
+/// The keys that docs/reference/plan-schema.md describes: the code at the begin of each table's line.
+enum SchemaPage {
+    static func keys(file: String = #filePath) throws -> Set<String> {
+        var folder = URL(fileURLWithPath: file).resolvingSymlinksInPath().deletingLastPathComponent()
+        while !FileManager.default.fileExists(atPath: folder.appendingPathComponent("Package.swift").path),
+            folder.path != "/"
+        {
+            folder.deleteLastPathComponent()
+        }
+        let text = try String(
+            contentsOf: folder.appendingPathComponent("docs/reference/plan-schema.md"), encoding: .utf8)
+        return Set(text.matches(of: /(?m)^\| `([a-z_]+)`/).map { String($0.output.1) })
+    }
+}
