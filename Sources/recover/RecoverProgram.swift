@@ -18,6 +18,7 @@ struct RecoverProgram: AsyncParsableCommand {
             PlanCommand.self,
             ListCommand.self,
             ShowCommand.self,
+            RestoreCommand.self,
         ],
         defaultSubcommand: PlanCommand.self)
 

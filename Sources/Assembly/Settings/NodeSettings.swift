@@ -66,6 +66,11 @@ public struct NodeSettings: Sendable {
         try SettingReader(source).text("STATE_DIR")
     }
 
+    /// ALLOW_UNSAFE_FILE_SYSTEM alone.
+    public static func allowsUnsafeFileSystem(_ source: SettingSource) throws(SettingError) -> Bool {
+        try SettingReader(source).flag("ALLOW_UNSAFE_FILE_SYSTEM")
+    }
+
     private func refuseKeyInStateDirectory() throws(SettingError) {
         let directory = URL(fileURLWithPath: stateDirectory).standardizedFileURL.resolvingSymlinksInPath().path
         let key = URL(fileURLWithPath: tokenKeyFile).standardizedFileURL

@@ -17,15 +17,18 @@ struct ClearingMessage {
     /// Whether the network may have been told before.
     let isRepeat: Bool
 
-    /// The card number is in it in its masked form alone.
+    /// The card number is in it in its masked form alone. Of a payment that was taken in without being known (its amount is zero, which
+    /// no payment's is) the network is told the id alone: what we made up must not contradict what it knows.
     func encoded() -> ByteBuffer {
         var text = "{\"action\":\"\(action.rawValue)\",\"transaction_id\":"
         text += JSONText.quoted(transaction.description)
-        text += ",\"pan\":" + JSONText.quoted(intent.maskedPAN.text)
-        text += ",\"amount\":" + JSONText.quoted(intent.amount.decimalText)
-        text += ",\"currency\":" + JSONText.quoted(intent.amount.currency.code)
-        text += ",\"merchant_id\":" + JSONText.quoted(intent.merchant.text)
-        text += ",\"type\":" + JSONText.quoted(intent.kind.wireName)
+        if intent.amount.minorUnits != 0 {
+            text += ",\"pan\":" + JSONText.quoted(intent.maskedPAN.text)
+            text += ",\"amount\":" + JSONText.quoted(intent.amount.decimalText)
+            text += ",\"currency\":" + JSONText.quoted(intent.amount.currency.code)
+            text += ",\"merchant_id\":" + JSONText.quoted(intent.merchant.text)
+            text += ",\"type\":" + JSONText.quoted(intent.kind.wireName)
+        }
         if isRepeat { text += ",\"repeat\":true" }
         return ByteBuffer(string: text + "}")
     }

@@ -212,6 +212,8 @@ extension World {
             let record = ParkedRecord(
                 transaction: Samples.transaction, participant: witness.branch.participant, evidence: "witnessed")
             pending.append(Step(write: .park(record), urgency: .forced))
+        case .commitOnEvidence, .abortOnEvidence, .awaitEvidence:
+            fail("recovery takes a whole log for a broken one")
         case .inFlight:
             fail("recovery leaves the work to a server that is not there")
         }

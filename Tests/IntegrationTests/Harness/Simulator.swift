@@ -94,5 +94,13 @@ final class Simulator {
         return try JSONDecoder().decode([BookEntry].self, from: Data(reply.body))
     }
 
+    /// Confirms a hold behind everybody's back.
+    func commit(_ transaction: String) throws {
+        let body = #"{"action":"commit","transaction_id":"\#(transaction)"}"#
+        let reply = try HTTPConnection.once(
+            port: port, "POST", "/clearing/commit", headers: ["Content-Type": "application/json"], body: body)
+        guard reply.status == 200 else { throw HarnessError("the simulator refused to confirm: \(reply)") }
+    }
+
     private var lastErrors: String { (try? Files.text(errorsFile)).map { String($0.suffix(2000)) } ?? "" }
 }

@@ -24,6 +24,21 @@ extension DatabaseCore {
                         next: rows.count < PostgresLimits.rowsPerPage ? nil : read.last?.position)))
         }
     }
+
+    func fencingLogs(_ completion: @escaping @Sendable (Result<[LogID], PostgresReadError>) -> Void) {
+        runControl([RowStatements.hasFences]) { [unowned self] report in
+            guard report.failure == nil, let rows = report.results[0].rows else {
+                return completion(.failure(PostgresReadError(report.failure ?? "no answer")))
+            }
+            guard rows.first?.first == "true" else { return completion(.success([])) }
+            runControl([RowStatements.fencingLogs]) { report in
+                guard report.failure == nil, let rows = report.results[0].rows else {
+                    return completion(.failure(PostgresReadError(report.failure ?? "no answer")))
+                }
+                completion(.success(rows.compactMap { $0.first.flatMap { $0 }.flatMap { LogID($0) } }))
+            }
+        }
+    }
 }
 
 /// A stretch of a log's payments as a database has them.
@@ -46,6 +61,11 @@ extension PostgresDatabase {
             completion(.failure($0))
         }
     }
+
+    /// The logs that have fenced this database, ever.
+    public func fencingLogs(completion: @escaping @Sendable (Result<[LogID], PostgresReadError>) -> Void) {
+        submit({ core in core.fencingLogs(completion) }) { completion(.failure($0)) }
+    }
 }
 
 /// The SQL about rows with everything that is in them.
@@ -63,6 +83,11 @@ enum RowStatements {
             """,
             Parameters(log.description, epoch.description, String(position)), endsSegment: true)
     }
+
+    static let hasFences = Statement.query(
+        "SELECT (pg_catalog.to_regclass('holdfast_fence') IS NOT NULL)::text", endsSegment: true)
+
+    static let fencingLogs = Statement.query("SELECT log_id FROM holdfast_fence", endsSegment: true)
 
     /// - Parameter columns: as ``page(log:since:after:limit:)`` asks for them.
     static func read(_ columns: [String?]) -> (position: Int64, row: WitnessRow)? {

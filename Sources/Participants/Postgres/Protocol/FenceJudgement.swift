@@ -17,7 +17,7 @@ enum FenceJudgement: Equatable {
 
     static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair) -> FenceJudgement {
         guard let found else {
-            guard let confirmed = fence.confirmed else { return .replace(nil) }
+            guard let confirmed = fence.confirmed, !fence.takesOver else { return .replace(nil) }
             return .refused(
                 "the database holds no fence of this log, but held \(confirmed) before: it was restored from an older copy, "
                     + "or the row was deleted. \(remedy)")
@@ -29,6 +29,7 @@ enum FenceJudgement: Equatable {
                     + "order of the first start")
         }
         if found.pair == owner { return .ours }
+        if fence.takesOver { return .replace(found.pair) }
         if found.pair == fence.confirmed || fence.attempted.contains(found.pair) { return .replace(found.pair) }
         let known = fence.confirmed.map { "\($0)" } ?? "none"
         return .refused(
@@ -39,5 +40,5 @@ enum FenceJudgement: Equatable {
 
     private static let remedy =
         "Make sure that no other server uses a copy of this state directory; then use the newest state directory, "
-        + "or take this one over as a restored one with `recover`"
+        + "or take this one over as a restored one with `recover restore`"
 }
