@@ -140,7 +140,10 @@ let package = Package(
                 "Runtime", "Coordinator", "Payments", "Telemetry", .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: strict),
-        .testTarget(name: "AssemblyTests", dependencies: ["Assembly"], swiftSettings: strict),
+        .testTarget(
+            name: "AssemblyTests",
+            dependencies: ["Assembly", "ClearingParticipant", "Coordinator", "PostgresParticipant", "WAL"],
+            swiftSettings: strict),
         .testTarget(
             name: "RecoverTests", dependencies: ["recover", "Coordinator", "Payments"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),

@@ -18,12 +18,26 @@ enum FileSystem {
                     + "Mount it, or allow unsafe file systems."
             )
         }
-        return unsafeKinds.contains(kind) || kind.hasPrefix("fuse") ? kind : nil
+        return isUnsafe(kind: kind) ? kind : nil
     }
 
-    /// The kind of file system that `path` is on, as `mount(8)` names it: the kernel tells the mount of an open
-    /// descriptor (`/proc/self/fdinfo`), and what each mount is (`proc(5)`, mountinfo). `nil` if it does not.
-    static func kind(below path: String) throws(LogError) -> String? {
+    /// Whether a file system of that kind cannot keep a log.
+    static func isUnsafe(kind: String) -> Bool { unsafeKinds.contains(kind) || kind.hasPrefix("fuse") }
+
+    /// The kind of file system that `path` is on, as `mount(8)` names it. `nil` if the kernel does not tell.
+    static func kind(below path: String) throws(LogError) -> String? { try mount(below: path)?.kind }
+
+    /// A mount, as the kernel describes it.
+    struct Mount {
+        let point: String
+        let kind: String
+        /// The mount's own and those of the file system below it.
+        let options: [String]
+    }
+
+    /// The mount that `path` is on: the kernel tells that of an open descriptor (`/proc/self/fdinfo`), and what each mount is
+    /// (`proc(5)`, mountinfo). `nil` if it does not.
+    static func mount(below path: String) throws(LogError) -> Mount? {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure("cannot open the directory \(path)", errno) }
         defer { close(descriptor) }
@@ -33,9 +47,15 @@ enum FileSystem {
         for line in mounts.split(separator: "\n") {
             let fields = line.split(separator: " ")
             // "36 35 98:0 /root /mount options optional... - type source options"
-            guard fields.first == identifier, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count
+            guard fields.first == identifier, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, dash > 5
             else { continue }
-            return String(fields[dash + 1])
+            // A source may be empty.
+            let below = dash + 2 < fields.count ? fields[fields.count - 1] : ""
+            let options = fields[5].split(separator: ",") + below.split(separator: ",")
+            var seen: Set<Substring> = []
+            return Mount(
+                point: String(fields[4]), kind: String(fields[dash + 1]),
+                options: options.filter { seen.insert($0).inserted }.map(String.init))
         }
         return nil
     }

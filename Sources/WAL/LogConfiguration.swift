@@ -57,6 +57,11 @@ public struct ReaderLag: Sendable, Hashable {
     public let pid: Int32
     /// Commits since the picture that it reads.
     public let commitsBehind: Int
+
+    package init(pid: Int32, commitsBehind: Int) {
+        self.pid = pid
+        self.commitsBehind = commitsBehind
+    }
 }
 
 /// What the writer has done since the log was opened.

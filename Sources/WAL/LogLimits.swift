@@ -18,6 +18,9 @@ public enum LogLimits {
     public static let readerLagCommitsMax = 10_000
     /// Space beyond the reserve that is allocated with it, so that not every batch has to ask the file system, bytes.
     public static let reserveSlackBytes = 16 * 1024 * 1024
+    /// Syncs that a look at the state directory times, and what each writes, bytes: a page.
+    static let syncProbes = 5
+    static let syncProbeBytes = 4096
     /// Named databases in the environment.
     static let databasesMax: UInt32 = 8
     /// Slots for readers, all processes together.

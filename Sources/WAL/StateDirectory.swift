@@ -83,7 +83,7 @@ public final class StateDirectory: Sendable {
         return descriptor
     }
 
-    private static func readHolder(_ descriptor: Int32) -> Int32? {
+    static func readHolder(_ descriptor: Int32) -> Int32? {
         var buffer = [UInt8](repeating: 0, count: 32)
         let count = pread(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else { return nil }

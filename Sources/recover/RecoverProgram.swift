@@ -19,6 +19,7 @@ struct RecoverProgram: AsyncParsableCommand {
             ListCommand.self,
             ShowCommand.self,
             RestoreCommand.self,
+            DoctorCommand.self,
         ],
         defaultSubcommand: PlanCommand.self)
 

@@ -103,12 +103,22 @@ public final class HTTPClearing: ClearingNetwork {
 
     /// Asks what the network knows of a transaction: one attempt, without an effect there.
     public func status(_ transaction: TransactionID, completion: @escaping @Sendable (ClearingStatus) -> Void) {
+        inquire(transaction) { completion(Self.status($0)) }
+    }
+
+    /// Asks about a transaction that nobody made, to find out whether the network answers and can be believed: one attempt,
+    /// without an effect there.
+    public func probe(_ transaction: TransactionID, completion: @escaping @Sendable (ClearingProbe) -> Void) {
+        inquire(transaction) { completion(ClearingProbe($0)) }
+    }
+
+    private func inquire(
+        _ transaction: TransactionID, completion: @escaping @Sendable (ExchangeOutcome) -> Void
+    ) {
         let address = addresses.status.appendingPathComponent(transaction.description)
         send(
-            .GET, address, body: nil, about: transaction, timeout: configuration.attemptTimeout, on: group.any()
-        ) { outcome in
-            completion(Self.status(outcome))
-        }
+            .GET, address, body: nil, about: transaction, timeout: configuration.attemptTimeout, on: group.any(),
+            completion: completion)
     }
 
     // MARK: The hold

@@ -54,6 +54,16 @@ public enum PostgresLimits {
     public static let lockRowsMax = 100_000
     /// Waiting sessions that are asked whom they wait for in such a look.
     public static let waitingSessionsMax = 1000
+    /// For the PREPARE and ROLLBACK PREPARED of a preflight, and for each attempt to remove what it left.
+    public static let probeTimeout = Milliseconds.seconds(5)
+    /// How long a preflight tries to remove its own probe.
+    public static let probeCleanupMax = Milliseconds.seconds(5)
+    /// Between two attempts of that.
+    public static let probeCleanupPause = Milliseconds(200)
+    /// A probe that is older was left behind by a preflight that is gone.
+    public static let probeAgeMax = Milliseconds.seconds(60)
+    /// Readings of the database's clock; the one with the shortest round trip counts.
+    public static let clockSamples = 5
     /// Blocking calls that wait for their thread; more are dropped, and the termination of the backend takes their place.
     public static let blockingCallsMax = 1024
     /// How long ``PostgresDatabase/close(completion:)`` waits for jobs that run.

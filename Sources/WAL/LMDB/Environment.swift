@@ -130,7 +130,9 @@ final class Environment: @unchecked Sendable {
     }
 
     /// The reader with the oldest picture; `nil` if nobody reads.
-    func slowestReader() -> ReaderLag? {
+    ///
+    /// - Parameter exceptOwn: leaves this process's own readers out.
+    func slowestReader(exceptOwn: Bool = false) -> ReaderLag? {
         var lines = ""
         // The callback runs within the call, so the pointer to `lines` is good for as long as it is used.
         withUnsafeMutablePointer(to: &lines) { pointer in
@@ -148,6 +150,7 @@ final class Environment: @unchecked Sendable {
         for line in lines.split(separator: "\n") {
             let fields = line.split(separator: " ")
             guard fields.count == 3, let pid = Int32(fields[0]), let transaction = Int(fields[2]) else { continue }
+            if exceptOwn, pid == getpid() { continue }
             let behind = max(0, current - transaction)
             if behind >= slowest?.commitsBehind ?? 0 { slowest = ReaderLag(pid: pid, commitsBehind: behind) }
         }

@@ -14,6 +14,7 @@ final class PrivateCluster: Sendable {
     let directory: String
     private let dataDirectory: String
     private let preparedTransactionsMax: Int
+    private let settings: [String]
     private let databases = Atomic<Int>(0)
     private let tools: Tools
 
@@ -27,10 +28,12 @@ final class PrivateCluster: Sendable {
         }
     }
 
-    init(name: String, preparedTransactionsMax: Int) throws {
+    /// - Parameter settings: `name=value`, beyond ours or instead of them.
+    init(name: String, preparedTransactionsMax: Int, settings: [String] = []) throws {
         tools = try Tools()
         port = try Loopback.freePort()
         self.preparedTransactionsMax = preparedTransactionsMax
+        self.settings = settings
         directory = try RunDirectory.shared().make(name)
         dataDirectory = directory + "/data"
         try tools.giveAway(directory)
@@ -53,7 +56,8 @@ final class PrivateCluster: Sendable {
             "max_prepared_transactions=\(preparedTransactionsMax)", "max_connections=300", "shared_buffers=128MB",
             "fsync=off", "full_page_writes=off", "log_min_messages=warning", "log_line_prefix='%m [%p] %a '",
         ]
-        let options = settings.map { "-c \($0)" }.joined(separator: " ")
+        // The last one counts.
+        let options = (settings + self.settings).map { "-c \($0)" }.joined(separator: " ")
         try tools.run(
             "pg_ctl", ["start", "--wait", "--pgdata", dataDirectory, "--log", logFile, "--options", options],
             within: Limits.clusterStart)

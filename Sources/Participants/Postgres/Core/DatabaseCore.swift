@@ -252,10 +252,12 @@ final class DatabaseCore: @unchecked Sendable {
     // MARK: Jobs of the control connection
 
     /// Runs statements on the control connection, after those that wait already. Not during a return.
-    func runControl(_ statements: [Statement], _ completion: @escaping (JobReport) -> Void) {
+    func runControl(
+        _ statements: [Statement], within timeout: Milliseconds = PostgresLimits.controlTimeout,
+        _ completion: @escaping (JobReport) -> Void
+    ) {
         guard case .ready = controlPhase, let control else { return completion(.notSent("the database is \(state)")) }
-        let job = Job(
-            statements: statements, deadline: EventLoop.now() + PostgresLimits.controlTimeout, completion: completion)
+        let job = Job(statements: statements, deadline: EventLoop.now() + timeout, completion: completion)
         if control.isIdle { control.run(job) } else { controlJobs.append(job) }
     }
 

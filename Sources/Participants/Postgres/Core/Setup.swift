@@ -10,6 +10,9 @@ enum Setup: Equatable {
     /// Another server took the log over.
     case fencedOut(String)
 
+    /// Why a server in recovery is not used.
+    static let standby = "the server is a standby (in recovery)"
+
     /// - Parameters:
     ///   - report: of the settings, the facts and, for the pool, the fence and the prepared statements.
     ///   - identity: the database that is expected; `nil` if this is the first time.
@@ -35,7 +38,7 @@ enum Setup: Equatable {
                 "a connection pooler or proxy stands between (the server's process is \(facts.backend.pid), the connection "
                     + "was told \(backendPID)); two-phase commit needs the server itself: give its own address")
         }
-        guard !facts.isInRecovery else { return .notNow("the server is a standby (in recovery)") }
+        guard !facts.isInRecovery else { return .notNow(standby) }
         if let identity, identity != facts.identity {
             return .refused(
                 "this is another database than before (system identifier/oid \(facts.identity), and the log knows "
