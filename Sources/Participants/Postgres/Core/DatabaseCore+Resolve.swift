@@ -70,6 +70,8 @@ extension DatabaseCore {
 
     /// The database knows no such prepared transaction: where is it?
     private func look(_ order: ResolveOrder, _ gid: String, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        // A backend that was alive when the list was read may have prepared after that, and be gone by the time of the answer.
+        let mayAppear = mayStillAppear(order)
         let job = PoolJob(
             Statements.whereabouts(of: order.begin.transaction, gid: gid), .urgent,
             deadline: EventLoop.now() + configuration.resolveTimeout
@@ -81,16 +83,21 @@ extension DatabaseCore {
             guard listed.isEmpty else {
                 return completion(.open("\(gid) is listed as prepared, but could not be resolved"))
             }
-            found(order, hasWitness: !witness.isEmpty, completion)
+            found(order, hasWitness: !witness.isEmpty, mayAppear: mayAppear, completion)
         }
         submit(job)
     }
 
+    /// Whether a backend of an earlier epoch may yet prepare a branch that is not listed.
+    private func mayStillAppear(_ order: ResolveOrder) -> Bool {
+        branches[order.begin.transaction] == nil && olderBackendsAlive && order.begin.epoch != owner?.epoch
+    }
+
     private func found(
-        _ order: ResolveOrder, hasWitness: Bool, _ completion: @escaping @Sendable (Resolution) -> Void
+        _ order: ResolveOrder, hasWitness: Bool, mayAppear: Bool, _ completion: @escaping @Sendable (Resolution) -> Void
     ) {
         switch (order.decision, hasWitness) {
-        case (.committed, true): finish(order, .done(.witness), completion)
+        case (.committed, true): confirm(order, completion)
         case (.committed, false):
             finish(
                 order,
@@ -105,11 +112,26 @@ extension DatabaseCore {
                     "committed in \(index) although the log says abort: the row of \(order.begin.transaction) is there"),
                 completion)
         case (.aborted, false):
-            if branches[order.begin.transaction] == nil, olderBackendsAlive, order.begin.epoch != owner?.epoch {
+            if mayAppear {
                 return completion(.open("a backend of an older epoch may still prepare the branch"))
             }
             finish(order, .done(.absence), completion)
         }
+    }
+
+    /// A row that is visible here need not be on the synchronous standby: whoever committed it, we or another, may have given up the
+    /// wait. A later commit that the standby confirms proves it, since the standby takes the one after the other.
+    private func confirm(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
+        let job = PoolJob(
+            [Statements.barrier], .urgent, deadline: EventLoop.now() + configuration.resolveTimeout
+        ) { [unowned self] report in
+            if let failure = report.failure { return completion(.open(failure)) }
+            guard !report.hasStandbyWarning else {
+                return completion(.open("the synchronous standby has not confirmed the commit"))
+            }
+            finish(order, .done(.witness), completion)
+        }
+        submit(job)
     }
 
     /// The branch is not prepared any more: its slot is free.

@@ -96,6 +96,10 @@ enum Statements {
         ]
     }
 
+    /// A commit that writes nothing but itself, and waits for what every commit of this session waits for.
+    static let barrier = Statement.query(
+        "SELECT pg_catalog.pg_logical_emit_message(true, 'holdfast', ''::text)::text", endsSegment: true)
+
     static let paymentColumns =
         "request_id, txn_id, tx_type, amount::text, currency, merchant, pan_masked, ref_request_id, status, auth_code, "
         + "pg_catalog.encode(request_hash, 'hex'), hash_key_id::text"
