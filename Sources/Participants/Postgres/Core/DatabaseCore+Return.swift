@@ -178,9 +178,11 @@ extension DatabaseCore {
         soundStep("the backends could not be listed", [SessionStatements.backends(of: logID)]) { [unowned self] rows in
             let older = SessionStatements.olderBackends(rows[0], log: logID, than: currentEpoch)
             olderBackendsAlive = !older.isEmpty
-            guard olderBackendsAlive, EventLoop.now() < deadline else { return countSlots() }
-            step(older.map(SessionStatements.terminate)) { [unowned self] report in
-                if let failure = report.failure { noteOlder(older, failure) }
+            noteOthers(older.others)
+            // Those of other roles end when they like; there is nothing to wait for here.
+            guard !older.own.isEmpty, EventLoop.now() < deadline else { return countSlots() }
+            step(older.own.map(SessionStatements.terminate)) { [unowned self] report in
+                if let failure = report.failure { noteOlder(older.own, failure) }
                 let number = returnNumber
                 _ = loop.schedule(after: PostgresLimits.backendPoll) { [weak self] in
                     guard let self, number == returnNumber, !isOver else { return }
@@ -198,6 +200,18 @@ extension DatabaseCore {
                 + "pg_terminate_backend")
     }
 
+    /// Says once of each that it keeps aborts of earlier epochs open.
+    private func noteOthers(_ others: [OlderBackends.Other]) {
+        let new = others.filter { !othersNoted.contains($0) }
+        othersNoted = Set(others)
+        guard !new.isEmpty else { return }
+        let names = new.map { "\($0.pid) of role \($0.role)" }.joined(separator: ", ")
+        events.note(
+            .warning,
+            "\(index): sessions with an older name of this log, but another role (\(names)), are left alone; until they end, or are "
+                + "ended with pg_terminate_backend, aborts of earlier epochs stay open")
+    }
+
     private func watchOlder() {
         guard olderBackendsAlive, olderBackendsTimer == nil else { return }
         olderBackendsTimer = loop.schedule(after: PostgresLimits.olderBackendsPoll) { [weak self] in
@@ -210,7 +224,8 @@ extension DatabaseCore {
                     olderBackendsAlive = false
                     return events.note(.info, "\(index): no backend of an older epoch is left")
                 }
-                runControl(older.map(SessionStatements.terminate)) { _ in }
+                noteOthers(older.others)
+                if !older.own.isEmpty { runControl(older.own.map(SessionStatements.terminate)) { _ in } }
                 watchOlder()
             }
         }

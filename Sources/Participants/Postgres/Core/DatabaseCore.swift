@@ -44,6 +44,10 @@ final class DatabaseCore: @unchecked Sendable {
     var isFenced = false
     var olderBackendsAlive = true
     var olderBackendsTimer: EventLoop.Timer?
+    /// Sessions of other roles that were warned of.
+    var othersNoted: Set<OlderBackends.Other> = []
+    /// Until the next look at our own fence.
+    var fenceTimer: EventLoop.Timer?
     var preparedMax = 0
     private var controlJobs = FIFO<Job>()
 

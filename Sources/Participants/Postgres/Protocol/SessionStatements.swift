@@ -32,10 +32,10 @@ enum SessionStatements {
         ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END
         """)
 
-    static func fenceRow(of log: LogID) -> Statement {
+    static func fenceRow(of log: LogID, endsSegment: Bool = false) -> Statement {
         .query(
             "SELECT epoch::text, incarnation, database::text FROM holdfast_fence WHERE log_id = $1",
-            Parameters(log.description))
+            Parameters(log.description), endsSegment: endsSegment)
     }
 
     static func readFence(_ row: [String?]) -> FenceJudgement.Row? {
@@ -79,11 +79,13 @@ enum SessionStatements {
         WHERE pg_catalog.current_setting('synchronous_commit') = 'off'
         """)
 
-    /// The backends of this log, of every epoch, in every database of the cluster.
+    /// The backends of this log, of every epoch, in every database of the cluster, and whether each has our own role.
+    ///
+    /// The role is the one that the session was opened with, whatever either side has set since.
     static func backends(of log: LogID) -> Statement {
         .query(
-            "SELECT pid::text, backend_start::text, application_name FROM pg_catalog.pg_stat_activity "
-                + "WHERE pg_catalog.starts_with(application_name, $1)",
+            "SELECT pid::text, backend_start::text, application_name, usename, (usename = session_user)::text "
+                + "FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, $1)",
             Parameters(applicationNamePrefix(of: log)), endsSegment: true)
     }
 
@@ -101,16 +103,43 @@ enum SessionStatements {
     static func applicationName(of log: LogID, _ epoch: Epoch) -> String { applicationNamePrefix(of: log) + "\(epoch)" }
 
     /// The backends of epochs before `epoch` among the rows of ``backends(of:)``.
-    static func olderBackends(_ rows: [[String?]], log: LogID, than epoch: Epoch) -> [Backend] {
+    ///
+    /// Only the exact name that ``applicationName(of:_:)`` gives is ours.
+    static func olderBackends(_ rows: [[String?]], log: LogID, than epoch: Epoch) -> OlderBackends {
         let prefix = applicationNamePrefix(of: log)
-        return rows.compactMap { row in
-            guard row.count == 3, let pid = row[0].flatMap({ Int32($0) }), let name = row[2], name.hasPrefix(prefix),
-                let other = UInt64(name.dropFirst(prefix.count)), other < epoch.rawValue
-            else { return nil }
-            // The start is hidden from us if the backend has another role; then it cannot be terminated by us either.
-            return Backend(pid: pid, start: row[1] ?? "")
+        var older = OlderBackends()
+        for row in rows {
+            guard row.count == 5, let pid = row[0].flatMap({ Int32($0) }), let name = row[2], name.hasPrefix(prefix),
+                let number = UInt64(name.dropFirst(prefix.count)), number < epoch.rawValue,
+                name == applicationName(of: log, Epoch(rawValue: number))
+            else { continue }
+            // The start is hidden from us if the backend has another role.
+            let backend = Backend(pid: pid, start: row[1] ?? "")
+            if row[4] == "true" {
+                older.own.append(backend)
+            } else {
+                older.others.append(.init(pid: pid, role: row[3] ?? "unknown"))
+            }
         }
+        return older
     }
+}
+
+/// Backends of older epochs of this log, by their names.
+struct OlderBackends: Equatable {
+    /// One with our name and another role.
+    struct Other: Hashable {
+        let pid: Int32
+        let role: String
+    }
+
+    /// Of our own role: they are ended.
+    var own: [Backend] = []
+    /// Of other roles: never ended by us, even where we could, since somebody else may have taken the name. What they prepare would
+    /// be ours by its name all the same, so they are waited for.
+    var others: [Other] = []
+
+    var isEmpty: Bool { own.isEmpty && others.isEmpty }
 }
 
 /// What a connection was told about the server behind it.
