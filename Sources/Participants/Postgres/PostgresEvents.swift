@@ -80,8 +80,9 @@ public enum PostgresRole: Sendable {
     /// - Parameters:
     ///   - current: backends of smaller epochs count as older: the running server's epoch, or the log's next one where no
     ///     server runs.
-    ///   - identity: the database that is expected; `nil` if none was recorded.
-    case observer(current: Epoch, identity: DatabaseIdentity?)
+    ///   - fence: what the log remembers of this database: another fence there means that the log is a copy or an old one, and
+    ///     the database is refused.
+    case observer(current: Epoch, fence: DatabaseFence)
 }
 
 /// A payment's row as a database has it.

@@ -27,6 +27,8 @@ public enum PostgresLimits {
     public static let migrationTimeout = Milliseconds.seconds(600)
     /// Attempts to replace a fence that somebody else changes at the same moment, before the way starts anew.
     public static let fenceSwapsMax = 5
+    /// Between two looks whether the fence is still ours.
+    public static let fenceWatchInterval = Milliseconds.seconds(2)
     /// For the look at the row that holds a request_id, when the order's deadline is near or past.
     public static let rowLookupTimeout = Milliseconds(500)
 

@@ -163,7 +163,8 @@ extension PostgresTests {
             #expect(try server.prepare(begin) == .yes(authorizationCode: ""))
             let observer = try PostgresDatabase(
                 index: TestServer.index, configuration: PostgresConfiguration(uri: target.uri), log: server.log,
-                role: .observer(current: Epoch(rawValue: 2), identity: try identity()), events: PostgresEvents())
+                role: .observer(current: Epoch(rawValue: 2), fence: fence(confirmed: pair(1))), events: PostgresEvents()
+            )
             try observer.start()
             let attempt = Awaited<PostgresDatabase.FirstAttempt>()
             observer.firstAttempt { attempt.set($0) }

@@ -7,8 +7,14 @@ extension DatabaseCore {
     func observe(
         _ transactions: [TransactionID], _ completion: @escaping @Sendable (DatabaseObservation) -> Void
     ) {
-        runControl([SessionStatements.backends(of: logID), Statements.preparedList]) { [unowned self] report in
-            guard report.failure == nil, let backends = report.results[0].rows, let list = report.results[1].rows else {
+        // Nothing is concluded, or done about it, by a server that was fenced out. Others may be fenced by somebody.
+        let fence = owner == nil ? [] : [SessionStatements.fenceRow(of: logID, endsSegment: true)]
+        runControl(fence + [SessionStatements.backends(of: logID), Statements.preparedList]) { [unowned self] report in
+            if !fence.isEmpty, !isStillFenced(report.results.first) {
+                return unreachable("the database is \(state)", completion)
+            }
+            let results = Array(report.results.dropFirst(fence.count))
+            guard report.failure == nil, let backends = results[0].rows, let list = results[1].rows else {
                 return unreachable(report.failure ?? "no answer", completion)
             }
             let older = SessionStatements.olderBackends(backends, log: logID, than: currentEpoch)

@@ -9,12 +9,12 @@ extension DatabaseCore {
         guard let facts else { preconditionFailure("a control connection without facts") }
         noteTimeline(of: facts)
         preparedMax = facts.preparedTransactionsMax
-        guard let owner else { return observerIsReady() }
+        guard let owner else { return lookAtFence() }
         checkSchema { [unowned self] in readFence(owner, attempt: 1) }
     }
 
     /// An operator has to do something before it is of use to try again.
-    private func giveUp(_ message: String) {
+    func giveUp(_ message: String) {
         refuse(message)
         control?.lose(message, retryAfter: PostgresLimits.refusedRetry)
     }
@@ -22,7 +22,7 @@ extension DatabaseCore {
     /// Runs a step's statements on the control connection.
     ///
     /// - Parameter next: called if the way has not been broken off meanwhile.
-    private func step(
+    func step(
         _ statements: [Statement], within timeout: Milliseconds = PostgresLimits.controlTimeout,
         _ next: @escaping (JobReport) -> Void
     ) {
@@ -45,7 +45,7 @@ extension DatabaseCore {
         }
     }
 
-    private func fail(_ reason: String) { control?.lose(reason) }
+    func fail(_ reason: String) { control?.lose(reason) }
 
     private func noteTimeline(of facts: ServerFacts) {
         guard let new = facts.timeline else { return }
@@ -241,12 +241,13 @@ extension DatabaseCore {
             }
             controlPhase = .ready
             watchOlder()
+            watchFence()
             for link in pool { link.connect() }
             updateAvailability()
         }
     }
 
-    private func observerIsReady() {
+    func observerIsReady() {
         controlPhase = .ready
         setState(.available)
         finishFirstAttempt(.available)

@@ -82,8 +82,9 @@ final class DatabaseCore: @unchecked Sendable {
         case .owner(_, let fence, _):
             precondition(fence.database == index, "the fence of another database")
             self.fence = fence
-        case .observer(_, let identity):
-            fence = DatabaseFence(database: index, identity: identity, confirmed: nil, attempted: [])
+        case .observer(_, let fence):
+            precondition(fence.database == index, "the fence of another database")
+            self.fence = fence
         }
     }
 
@@ -182,6 +183,7 @@ final class DatabaseCore: @unchecked Sendable {
         for link in pool { link.stop() }
         events.fencedOut("\(index) (\(configuration)): \(message)")
         refuseWaiting(message)
+        refuseControlJobs(message)
         finishFirstAttempt(.failed(message))
     }
 

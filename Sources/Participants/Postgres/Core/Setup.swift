@@ -55,7 +55,8 @@ enum Setup: Equatable {
         return .sound(facts)
     }
 
-    private static func judgeFence(_ result: StatementResult, _ owner: FencePair?) -> Setup? {
+    /// - Returns: `nil` if the fence is `owner`'s.
+    static func judgeFence(_ result: StatementResult, _ owner: FencePair?) -> Setup? {
         let undefinedTable = "42P01"
         switch result {
         case .ok(let rows):

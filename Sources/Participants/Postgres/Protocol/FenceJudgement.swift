@@ -15,7 +15,8 @@ enum FenceJudgement: Equatable {
         let database: DatabaseIndex
     }
 
-    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair) -> FenceJudgement {
+    /// - Parameter owner: the pair of this start; `nil` for one who only looks.
+    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair?) -> FenceJudgement {
         guard let found else {
             guard let confirmed = fence.confirmed, !fence.takesOver else { return .replace(nil) }
             return .refused(
