@@ -7,7 +7,7 @@ import Synchronization
 final class PrivateCluster: Sendable {
     /// Owns the databases and is what the servers connect as: not a superuser, as in production.
     static let serverRole = "payments"
-    private static let superuser = "postgres"
+    static let superuser = "postgres"
     private static let shared = Mutex<PrivateCluster?>(nil)
 
     let port: UInt16
@@ -16,6 +16,7 @@ final class PrivateCluster: Sendable {
     private let preparedTransactionsMax: Int
     private let settings: [String]
     private let databases = Atomic<Int>(0)
+    private let scripts = Atomic<Int>(0)
     private let tools: Tools
 
     /// The cluster of the run, made when it is first asked for.
@@ -100,6 +101,21 @@ final class PrivateCluster: Sendable {
         return text.components(separatedBy: record).map { $0.components(separatedBy: field) }
     }
 
+    /// Starts psql on a script and does not wait for its end; what it says is in the cluster's directory.
+    func startScript(_ sql: String, database: String, role: String, applicationName: String) throws -> ChildProcess {
+        let number = scripts.add(1, ordering: .relaxed).newValue
+        let stem = try RunDirectory.shared().path + "/script-\(port)-\(number)"
+        try sql.write(toFile: stem + ".sql", atomically: false, encoding: .utf8)
+        return try ChildProcess(
+            name: "psql", executable: tools.path("psql"),
+            arguments: [
+                "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", "\(port)", "-U", role, "-d", database,
+                "-f", stem + ".sql",
+            ],
+            environment: ["PGCONNECT_TIMEOUT": "10", "PGAPPNAME": applicationName], output: stem + ".out",
+            errors: stem + ".err")
+    }
+
     /// Everything that is in a database, as text.
     func dump(_ database: String) throws -> String {
         try Tool.check(
@@ -148,8 +164,8 @@ struct Database: Sendable {
     let cluster: PrivateCluster
 
     /// What the server gets as `DB_URI`. Another port is that of a proxy in between.
-    func uri(port: UInt16? = nil) -> String {
-        "postgresql://\(PrivateCluster.serverRole)@127.0.0.1:\(port ?? cluster.port)/\(name)"
+    func uri(port: UInt16? = nil, role: String = PrivateCluster.serverRole) -> String {
+        "postgresql://\(role)@127.0.0.1:\(port ?? cluster.port)/\(name)"
     }
 
     @discardableResult
@@ -169,11 +185,11 @@ struct Database: Sendable {
     }
 
     /// Connections of servers.
-    func serverConnections() throws -> Int {
+    func serverConnections(of role: String = PrivateCluster.serverRole) throws -> Int {
         let rows = try cluster.query(
             """
             SELECT count(*) FROM pg_stat_activity
-            WHERE datname = '\(name)' AND usename = '\(PrivateCluster.serverRole)'
+            WHERE datname = '\(name)' AND usename = '\(role)' AND application_name LIKE 'holdfast/%'
             """)
         return rows.first.flatMap { Int($0[0]) } ?? 0
     }

@@ -11,8 +11,8 @@ final class World {
     let directory: String
     /// What every server is started with beyond the defaults; may be changed between starts.
     var environment: [String: String]
-    /// The proxy between the servers and the databases' cluster, where a test asked for one.
-    let proxy: TCPProxy?
+    /// The proxies between the servers and each database, where a test asked for them.
+    let proxies: [TCPProxy]
     private var configurations: [String: ServerConfiguration] = [:]
     private var servers: [String: ServerProcess] = [:]
     /// How often each server was started.
@@ -45,10 +45,13 @@ final class World {
         directory = try RunDirectory.shared().make("world-\(number)")
         self.environment = environment
         databases = try (0..<count).map { _ in try cluster.makeDatabase() }
-        proxy = behindProxy ? try TCPProxy(upstream: cluster.port) : nil
+        proxies = behindProxy ? try (0..<count).map { _ in try TCPProxy(upstream: cluster.port) } : []
         simulator = try Simulator(directory: directory, seed: number)
         try simulator.start()
     }
+
+    /// The proxy of the first database, where a test asked for one.
+    var proxy: TCPProxy? { proxies.first }
 
     // MARK: Servers
 
@@ -104,12 +107,19 @@ final class World {
     private var programEnvironment: [String: String] {
         [
             "PATH": "/usr/bin:/bin", "HOME": directory, "BIND": "127.0.0.1",
-            "DB_URI": databases.map { $0.uri(port: proxy?.port) }.joined(separator: ","),
+            "DB_URI": databaseURIs(),
             "CLEARING_URL": simulator.url, "TOKEN_KEY_FILE": "\(directory)/token.key", "THREADS": "2",
             "DB_POOL_SIZE": "16", "DISK_RESERVE_MB": "8", "TWOPC_PREPARE_TIMEOUT": "5", "TWOPC_COMMIT_TIMEOUT": "5",
             "CLEARING_TIMEOUT": "2", "CLEARING_CB_FAILS": "10000", "REVERSAL_BASE_DELAY_MS": "50",
             "RECOVERY_INTERVAL": "2",
         ]
+    }
+
+    /// As `DB_URI` takes them.
+    func databaseURIs(role: String = PrivateCluster.serverRole) -> String {
+        databases.enumerated().map { offset, database in
+            database.uri(port: proxies.isEmpty ? nil : proxies[offset].port, role: role)
+        }.joined(separator: ",")
     }
 
     // MARK: Payments
@@ -159,9 +169,9 @@ final class World {
 
     /// Until PostgreSQL has noticed that the connections of servers that were killed are gone, so that what is visible stays
     /// as it is.
-    func waitUntilBackendsAreGone() throws {
+    func waitUntilBackendsAreGone(of role: String = PrivateCluster.serverRole) throws {
         try Wait.until("the backends of a server that was killed are gone", within: .seconds(15)) {
-            try databases.allSatisfy { try $0.serverConnections() == 0 }
+            try databases.allSatisfy { try $0.serverConnections(of: role) == 0 }
         }
     }
 
@@ -169,12 +179,14 @@ final class World {
 
     /// Ends the faults and waits until nothing is in doubt, then stops every server that runs (each must say that it left
     /// nothing), compares everybody's view, and looks for card numbers. Each violation is an issue of the test.
-    func finish(sourceLocation: SourceLocation = #_sourceLocation) throws {
-        try proxy?.set(.forwarding)
+    ///
+    /// - Parameter outcasts: servers whose logs the databases do not know any more: nothing is asked of them.
+    func finish(without outcasts: Set<String> = [], sourceLocation: SourceLocation = #_sourceLocation) throws {
+        for proxy in proxies { try proxy.set(.forwarding) }
         try simulator.set(.none)
         for server in servers.values where server.process.isRunning { try server.waitUntilReady() }
         var violations = try settle()
-        for (name, server) in servers.sorted(by: { $0.key < $1.key }) {
+        for (name, server) in servers.sorted(by: { $0.key < $1.key }) where !outcasts.contains(name) {
             if server.process.isRunning {
                 let status = try server.drain()
                 if status != .code(0) {
@@ -227,7 +239,7 @@ final class World {
     private func end() throws {
         for server in servers.values { server.crash() }
         simulator.crash()
-        try proxy?.close()
+        for proxy in proxies { try proxy.close() }
         try databases.forEach { try $0.drop() }
     }
 }
