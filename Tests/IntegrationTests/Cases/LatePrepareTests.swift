@@ -21,6 +21,33 @@ extension Integration {
         }
 
         @Test(
+            "Goal: a change of the table that waits for what is in doubt does not keep recovery from finishing it",
+            arguments: [CrashPoint.prepared, .decisionDurable], Healer.allCases)
+        func tableChangeWaits(point: CrashPoint, healer: Healer) throws {
+            try World.run { world in
+                try world.start(fault: point.fault(.kill))
+                let payment = Payment(requestID: "in-doubt")
+                try world.payIntoTheCrash(payment)
+                try world.waitUntilBackendsAreGone()
+                // Whoever wants to write to the table now stands in line behind it, and a reader too.
+                let change = try Session(
+                    at: world.databases[0], name: "operator", waitingFor: "relation",
+                    "ALTER TABLE transactions ADD COLUMN remark text;")
+                switch healer {
+                case .recover:
+                    let result = try world.recover().run("--wait", "10")
+                    #expect(result.status == RecoverTool.nothingLeft, "\(result)")
+                case .server: try world.start()
+                }
+                #expect(try change.finish() == .code(0))
+                if healer == .recover { try world.start() }
+                let answer = try world.finalAnswer(to: payment)
+                #expect(point.isMade ? answer.status == .approved : answer.isFinalRefusal, "\(answer)")
+                try world.finish()
+            }
+        }
+
+        @Test(
             "Goal: while a backend that stands still may yet prepare, its abort stays open; afterwards nothing is left")
         func standsStill() throws {
             try World.run(environment: ["LOCK_TIMEOUT_MS": "60000"]) { world in

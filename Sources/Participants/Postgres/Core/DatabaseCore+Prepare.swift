@@ -35,6 +35,7 @@ extension DatabaseCore {
         let steps = Statements.steps(of: work.order.branch.role)
         let job = PoolJob(
             Statements.prepare(work.order, gid: work.gid), .ordinary, deadline: work.order.deadline,
+            usesPrepared: true,
             onStart: { link, backend in work.phase = .running(link, backend) },
             completion: { [unowned self] report in
                 judged(work, PrepareJudgement.of(report, steps: steps))

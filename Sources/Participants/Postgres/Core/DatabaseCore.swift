@@ -334,8 +334,8 @@ extension DatabaseCore: LinkOwner {
     func setupStatements(of link: DatabaseLink, serverVersion: Int) -> [Statement] {
         let settings = SessionStatements.settings(configuration, serverVersion: serverVersion)
         let isControl = link === control
-        let rest = isControl ? [] : [SessionStatements.fenceRow(of: logID)] + Statements.prepared
-        return [settings, SessionStatements.facts] + rest + [.query("SELECT 1", endsSegment: true)]
+        let fence = isControl ? [] : [SessionStatements.fenceRow(of: logID)]
+        return [settings, SessionStatements.facts] + fence + [.query("SELECT 1", endsSegment: true)]
     }
 
     func judge(

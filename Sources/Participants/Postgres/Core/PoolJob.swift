@@ -17,6 +17,8 @@ final class PoolJob {
     let priority: Priority
     /// Not sent after this, and cancelled then if it runs.
     let deadline: MonotonicTime
+    /// Whether the connection must know ``Statements/prepared``.
+    private let usesPrepared: Bool
     private let onStart: (DatabaseLink, Backend) -> Void
     private let completion: (JobReport) -> Void
     private var phase = Phase.waiting
@@ -26,12 +28,13 @@ final class PoolJob {
     ///   - onStart: called before the first byte is sent.
     ///   - completion: called once.
     init(
-        _ statements: [Statement], _ priority: Priority, deadline: MonotonicTime,
+        _ statements: [Statement], _ priority: Priority, deadline: MonotonicTime, usesPrepared: Bool = false,
         onStart: @escaping (DatabaseLink, Backend) -> Void = { _, _ in }, completion: @escaping (JobReport) -> Void
     ) {
         self.statements = statements
         self.priority = priority
         self.deadline = deadline
+        self.usesPrepared = usesPrepared
         self.onStart = onStart
         self.completion = completion
     }
@@ -42,7 +45,16 @@ final class PoolJob {
         precondition(isWaiting, "a job is sent once")
         phase = .sent
         onStart(link, backend)
-        return Job(statements: statements, deadline: deadline) { [self] in end($0) }
+        guard usesPrepared, !link.hasStatements else {
+            return Job(statements: statements, deadline: deadline) { [self] in end($0) }
+        }
+        // Not at the connection's setup: the server takes the table's lock for it, and a change of the table that waits for a branch
+        // of ours would keep away the very connections that could finish it.
+        let first = Statements.prepared
+        return Job(statements: first + statements, deadline: deadline) { [self] report in
+            link.statementsMade(report.succeeded(first: first.count), report)
+            end(report.dropping(first: first.count))
+        }
     }
 
     func end(_ report: JobReport) {

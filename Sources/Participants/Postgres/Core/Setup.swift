@@ -14,7 +14,7 @@ enum Setup: Equatable {
     static let standby = "the server is a standby (in recovery)"
 
     /// - Parameters:
-    ///   - report: of the settings, the facts and, for the pool, the fence and the prepared statements.
+    ///   - report: of the settings, the facts and, for the pool, the fence.
     ///   - identity: the database that is expected; `nil` if this is the first time.
     ///   - fence: the pair that has to be there; `nil` for an observer, who prepares nothing.
     ///   - preparedAdvised: what `max_prepared_transactions` is advised to be where it is 0.

@@ -52,6 +52,8 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     private unowned let owner: any LinkOwner
 
     private(set) var phase = Phase.stopped
+    /// Whether this connection has made its prepared statements.
+    private(set) var hasStatements = false
     private var watch: EventLoop.Watch?
     private var watchedSocket: Int32 = -1
     private var connectTimer: EventLoop.Timer?
@@ -145,6 +147,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         switch verdict {
         case .use(let backend):
             failures = 0
+            hasStatements = false
             phase = .ready(connection, backend)
             owner.linkIsIdle(self)
         case .retry(let reason, let delay): lose(reason, retryAfter: delay)
@@ -212,6 +215,13 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
             preconditionFailure("a job for a link that is \(phase)")
         }
         start(job, on: connection) { .busy(connection, backend, $0) }
+    }
+
+    /// The prepared statements were asked for. Where one of them failed the others may be there, so the connection is begun anew.
+    func statementsMade(_ areAll: Bool, _ report: JobReport) {
+        hasStatements = areAll
+        guard !areAll, report.end == .complete else { return }
+        lose("its statements could not be prepared: \(report.failure ?? "no answer")")
     }
 
     private func start(_ job: Job, on connection: LibpqConnection, _ next: (RunningJob) -> Phase) {

@@ -55,6 +55,20 @@ struct JobReport {
         }
     }
 
+    /// Whether each of the first `count` statements succeeded.
+    func succeeded(first count: Int) -> Bool {
+        results.count >= count && results.prefix(count).allSatisfy { $0.rows != nil }
+    }
+
+    /// Without the first `count` statements, which only made the rest possible and are of its segment: the first failure among
+    /// them stands at the place of the rest's first statement, which it made the server skip.
+    func dropping(first count: Int) -> JobReport {
+        let failed = results.prefix(count).filter { $0.rows == nil }.prefix(1)
+        return JobReport(
+            end: end, results: Array(failed + results.dropFirst(count + failed.count)),
+            hasStandbyWarning: hasStandbyWarning)
+    }
+
     /// The first statement's error that is not a consequence of an earlier one.
     var firstError: SQLError? { results.lazy.compactMap(\.error).first }
 }

@@ -3,7 +3,7 @@ import Payments
 
 /// The SQL of payments. What clients sent goes in as parameters only; a gid is made of our own identifiers.
 enum Statements {
-    /// What every pool connection prepares once.
+    /// What every pool connection prepares once, before its first payment.
     static let prepared: [Statement] = [
         .prepare(beginName, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         .prepare(
