@@ -81,7 +81,8 @@ public final class FaultInjector: Sendable {
         guard count == plan.hit else { return }
         switch plan.action {
         case .kill: Glibc.kill(getpid(), SIGKILL)
-        case .stop: Glibc.kill(getpid(), SIGSTOP)
+        // To this very thread: sent to the process, another thread may take it, and this one goes on for a moment.
+        case .stop: raise(SIGSTOP)
         case .exit: _exit(70)
         case .delay(let milliseconds): usleep(min(milliseconds, Self.delayMillisecondsMax) * 1000)
         }
