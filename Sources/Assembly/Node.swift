@@ -181,6 +181,7 @@ public final class Node: Sendable {
         guard found.isEmpty else {
             throw StartRefusal(found.joined(separator: "\n"), exitCode: ProgramExit.configuration)
         }
+        try await refuseOlderCopy()
     }
 
     /// Every configured database is named in the log from the first start on, reached or not.

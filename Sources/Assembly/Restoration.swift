@@ -63,7 +63,8 @@ public enum Restoration {
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
             let database = try PostgresDatabase(
                 index: index, configuration: configuration, log: LogID(high: 0, low: 0),
-                role: .observer(current: Epoch(rawValue: 0), identity: nil), events: PostgresEvents())
+                role: .observer(current: Epoch(rawValue: 0), fence: DatabaseFence(database: index, takesOver: true)),
+                events: PostgresEvents())
             try database.start()
             await Observation.awaitFirstAttempts([database], atMost: Observation.timeMax, loop: loop)
             let found: Result<[LogID], PostgresReadError> = await withTimeout(

@@ -117,7 +117,7 @@ extension DatabaseView {
     private var fence: DoctorFinding {
         let others = seen.otherFences > 0 ? "; fenced by \(Diagnosis.plural(seen.otherFences, "other log")) too" : ""
         guard let fence = seen.fence else {
-            guard let confirmed = memory?.confirmed else {
+            guard let confirmed = memory?.confirmed, memory?.takesOver != true else {
                 return finding("fence", .ok, "not fenced by this log yet" + others)
             }
             return finding(
@@ -135,11 +135,21 @@ extension DatabaseView {
         guard memory?.attempted.contains(fence.pair) != true, !ownersKnown.contains(fence.pair) else {
             return finding("fence", .ok, found + ", which the log had attempted and not yet confirmed" + others)
         }
+        if memory?.takesOver == true {
+            return finding(
+                "fence", .note, found + "; this log was restored and takes the database over at its next start",
+                "make sure that no server runs on the former state directory")
+        }
+        if memory?.former.contains(fence.pair) == true {
+            return finding(
+                "fence", .problem, found + ", which this log held before: the database went back in time",
+                "start the server or recover: it takes the database over and verifies its commits")
+        }
         let known = memory?.confirmed.map { "\($0)" } ?? "none"
         return finding(
             "fence", .problem, found + ", which this log never wrote (it knows \(known))",
-            "a copy of this state directory is or was running, or the directory or the database was restored: make sure that "
-                + "no other server uses a copy, then use the newest state directory")
+            "a copy of this state directory is or was running, or the directory was restored: make sure that no other server "
+                + "uses a copy, then use the newest state directory, or make one of this with recover restore")
     }
 
     private var ownersKnown: [FencePair] {

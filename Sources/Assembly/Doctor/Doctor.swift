@@ -108,9 +108,12 @@ public enum Doctor {
         }
         // The identity is compared by the judgement: another database than before is to be examined too.
         let databases = try settings.databases.enumerated().map { offset, configuration in
-            try PostgresDatabase(
-                index: DatabaseIndex(rawValue: UInt8(offset + 1)), configuration: configuration, log: logID,
-                role: .observer(current: epoch, identity: nil), events: PostgresEvents())
+            let index = DatabaseIndex(rawValue: UInt8(offset + 1))
+            return try PostgresDatabase(
+                index: index, configuration: configuration, log: logID,
+                // Whoever holds the fence: this one only looks and tells.
+                role: .observer(current: epoch, fence: DatabaseFence(database: index, takesOver: true)),
+                events: PostgresEvents())
         }
         for database in databases { try database.start() }
         return await withTaskGroup(of: (Int, Result<PostgresDiagnosis, PostgresDiagnosisError>).self) { group in

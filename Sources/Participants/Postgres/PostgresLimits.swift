@@ -48,6 +48,8 @@ public enum PostgresLimits {
 
     /// Payments that one statement reads for a log that has lost its tail.
     public static let rowsPerPage = 2000
+    /// Payments that a start looks for in its log.
+    public static let newestRows = 64
     /// How long an authorization may live at a card network, days: what is older is settled, or beyond help.
     public static let authorizationDaysMax = 30
     /// Transactions that one statement looks for.

@@ -98,6 +98,33 @@ extension Integration {
             }
         }
 
+        @Test("Goal: a copy taken beside a running server and put in its place is refused, and taken as a restored one")
+        func olderCopyOfTheSameStart() throws {
+            try World.run { world in
+                try world.start()
+                try world.pay(Payment(requestID: "before"))
+                let copy = world.directory + "/copy"
+                // Nothing is written while nobody pays, so the copy is whole.
+                Wait.sleep(.milliseconds(500))
+                try copyState(world, to: copy)
+                try world.pay(Payment(requestID: "after"))
+                try world.server().crash()
+                try destroyState(world)
+                try FileManager.default.copyItem(atPath: copy, toPath: state(world))
+                let refused = try world.launch()
+                #expect(try refused.process.wait(within: Limits.programStart) == .code(78))
+                #expect(refused.errors.contains("older copy") && refused.errors.contains("recover restore"))
+                let recover = try world.recover()
+                let result = try recover.run()
+                #expect(result.status == .code(78) && result.errors.contains("older copy"), "\(result)")
+                try destroyState(world)
+                #expect(try recover.run("restore", copy).status == .code(0))
+                #expect(try recover.run().status == RecoverTool.nothingLeft)
+                try world.start()
+                try world.finish()
+            }
+        }
+
         // MARK: - Steps
 
         /// Pays on many connections, kills the server in the middle of it, destroys its state directory, makes another by `body`, and

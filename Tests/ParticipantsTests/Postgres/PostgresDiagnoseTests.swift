@@ -17,7 +17,9 @@ extension PostgresTests {
                 connectTimeout: .seconds(3))
             let database = try PostgresDatabase(
                 index: TestServer.index, configuration: configuration, log: log,
-                role: .observer(current: Epoch(rawValue: 1), identity: nil), events: PostgresEvents())
+                role: .observer(
+                    current: Epoch(rawValue: 1), fence: DatabaseFence(database: TestServer.index, takesOver: true)),
+                events: PostgresEvents())
             try database.start()
             let first = Awaited<PostgresDatabase.FirstAttempt>()
             database.firstAttempt { first.set($0) }

@@ -25,6 +25,18 @@ extension DatabaseCore {
         }
     }
 
+    func newestPaymentRows(
+        within window: Milliseconds,
+        _ completion: @escaping @Sendable (Result<[WitnessRow], PostgresReadError>) -> Void
+    ) {
+        runControl([RowStatements.newest(log: logID, within: window, limit: PostgresLimits.newestRows)]) { report in
+            guard report.failure == nil, let rows = report.results[0].rows else {
+                return completion(.failure(PostgresReadError(report.failure ?? "no answer")))
+            }
+            completion(.success(rows.compactMap { RowStatements.read($0)?.row }))
+        }
+    }
+
     func fencingLogs(_ completion: @escaping @Sendable (Result<[LogID], PostgresReadError>) -> Void) {
         runControl([RowStatements.hasFences]) { [unowned self] report in
             guard report.failure == nil, let rows = report.results[0].rows else {
@@ -62,6 +74,15 @@ extension PostgresDatabase {
         }
     }
 
+    /// The newest payments of this log whose rows are committed here, a few.
+    ///
+    /// - Parameter window: how old they may be, by the database's clock.
+    public func newestPaymentRows(
+        within window: Milliseconds, completion: @escaping @Sendable (Result<[WitnessRow], PostgresReadError>) -> Void
+    ) {
+        submit({ core in core.newestPaymentRows(within: window, completion) }) { completion(.failure($0)) }
+    }
+
     /// The logs that have fenced this database, ever.
     public func fencingLogs(completion: @escaping @Sendable (Result<[LogID], PostgresReadError>) -> Void) {
         submit({ core in core.fencingLogs(completion) }) { completion(.failure($0)) }
@@ -74,14 +95,29 @@ enum RowStatements {
     static func page(log: LogID, since epoch: Epoch, after position: Int64, limit: Int) -> Statement {
         .query(
             """
-            SELECT id::text, txn_id, log_epoch::text, request_id, tx_type, amount::text, currency, merchant, pan_masked, \
-            ref_request_id, pg_catalog.encode(pan_token, 'hex'), token_key_id::text, \
-            pg_catalog.encode(request_hash, 'hex'), hash_key_id::text FROM transactions \
+            SELECT \(columns) FROM transactions \
             WHERE log_id = $1 AND log_epoch >= $2::numeric AND id > $3::bigint \
             AND created_at > pg_catalog.now() - interval '\(PostgresLimits.authorizationDaysMax) days' \
             ORDER BY id LIMIT \(limit)
             """,
             Parameters(log.description, epoch.description, String(position)), endsSegment: true)
+    }
+
+    private static let columns = """
+        id::text, txn_id, log_epoch::text, request_id, tx_type, amount::text, currency, merchant, pan_masked, \
+        ref_request_id, pg_catalog.encode(pan_token, 'hex'), token_key_id::text, \
+        pg_catalog.encode(request_hash, 'hex'), hash_key_id::text
+        """
+
+    /// By the index on `created_at`.
+    static func newest(log: LogID, within window: Milliseconds, limit: Int) -> Statement {
+        .query(
+            """
+            SELECT \(columns) FROM transactions \
+            WHERE log_id = $1 AND created_at > pg_catalog.now() - interval '\(window.count) milliseconds' \
+            ORDER BY created_at DESC LIMIT \(limit)
+            """,
+            Parameters(log.description), endsSegment: true)
     }
 
     static let hasFences = Statement.query(
