@@ -28,6 +28,7 @@ public final class Node: Sendable {
     private let problems: StartProblems
     private let reconciling: ReconcilingFlag
     let clockAtStart = ClockReading.now()
+    let verifications = Verifications()
 
     /// Takes the state directory over.
     ///
@@ -150,12 +151,10 @@ public final class Node: Sendable {
                 problems.add("\(index): \(why)")
                 events.emit(.error, .database, .message("\(index): \(why)"))
             },
-            timelineChanged: { before, after in
+            wentBack: { regression in
                 events.emit(
-                    .error, .database,
-                    .message(
-                        "\(index) is on timeline \(after), was on \(before): it was failed over or restored; "
-                            + "compare its payments with recover --dry-run"))
+                    .error, .backInTime,
+                    .message("\(index) went back in time, so its commits are verified: \(regression)"))
             },
             note: { level, text in
                 let level: Level =
@@ -203,6 +202,8 @@ public final class Node: Sendable {
 
     /// Writes what is not written yet, closes the connections and gives the state directory back.
     public func close() async {
+        await verifications.cancel()
+        await recordPositions()
         for database in databases {
             await withTimeout(.seconds(5), on: loops.next(), otherwise: ()) { done in database.close { done(()) } }
         }

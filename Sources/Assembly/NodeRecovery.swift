@@ -81,6 +81,8 @@ extension Node {
     /// The periodic pass of a running server: branches that nobody explains are reported, those of ended transactions are carried out
     /// again, and what is older than the retention is trimmed.
     public func periodicPass() async {
+        await verifyCommits(atMost: Self.verificationWait)
+        await recordPositions()
         do {
             if isReconciling {
                 let plan = try await plan(isServing: false)
@@ -101,6 +103,9 @@ extension Node {
         }
         await tidyLog()
     }
+
+    /// How long one pass waits for the commits of a database that went back in time; the verification goes on beside the next ones.
+    private static let verificationWait = Milliseconds.seconds(2)
 
     /// Drops what is older than the retention, and what dead readers kept from being used again.
     private func tidyLog() async {

@@ -99,7 +99,7 @@ public enum Observer {
         public let record: LogRecord
     }
 
-    private static func open(_ stateDirectory: String) throws -> LogReader {
+    static func open(_ stateDirectory: String) throws -> LogReader {
         try refusing { () throws(LogError) in try LogReader(path: stateDirectory) }
     }
 

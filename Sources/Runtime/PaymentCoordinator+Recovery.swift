@@ -8,13 +8,13 @@ extension PaymentCoordinator {
     /// Carries a plan out.
     ///
     /// - Parameter decided: called on the loop when every transaction of the plan has its decision in the log (an ABORT for what
-    ///   was undecided); the deliveries then go on in the background.
+    ///   was undecided) and those that are carried out again are unfinished there; the deliveries then go on in the background.
     public func carryOut(_ plan: RecoveryPlan, decided: @escaping @Sendable () -> Void) {
         loop.execute { [self] in
             let pending = PendingDecisions(completion: decided)
             for verdict in plan.transactions { carryOut(verdict, pending) }
             for adoption in plan.adoptions { carryOut(adoption, pending) }
-            for stray in plan.strays { carryOut(stray) }
+            for stray in plan.strays { carryOut(stray, pending) }
             for task in plan.reversals { enqueueReversal(task, mayHaveBeenSent: true) }
             pending.allEnrolled()
         }
@@ -82,17 +82,6 @@ extension PaymentCoordinator {
             }
             pending.leave(transaction)
         }
-    }
-
-    /// A branch of an ended transaction is prepared again: the database went back in time. Its decision is carried out again.
-    private func carryOut(_ stray: StrayVerdict) {
-        guard case .preparedAgain(let ended) = stray.verdict, flights[ended.transaction] == nil else { return }
-        events.emit(
-            .error, .heuristic, .transactionID(ended.transaction.description),
-            .message("\(stray.seenFrom) lists a branch that had ended: the database went back in time"))
-        var again = ended
-        again.acknowledged[.database(stray.seenFrom)] = nil
-        resume(again) {}
     }
 
     /// - Parameters:
@@ -251,7 +240,7 @@ extension TransactionVerdict {
 }
 
 /// Counts the decisions that a start waits for. Confined to the coordinator's loop.
-private final class PendingDecisions: @unchecked Sendable {
+final class PendingDecisions: @unchecked Sendable {
     private var open: Set<TransactionID> = []
     private var isComplete = false
     private let completion: @Sendable () -> Void

@@ -60,6 +60,7 @@ extension PaymentFront {
         let databases = node.databases.map { ($0.index.description, $0.isAvailable) }
         let logAdmits = node.logAdmits()
         let isReconciling = node.isReconciling
+        let unverified = node.unverifiedDatabases
         node.coordinator.gauges { gauges in
             var lines = databases.map { "\($0.0): \($0.1 ? "available" : "unavailable")" }
             lines.append("log: \(logAdmits ? "has room" : "admits no new payments")")
@@ -68,6 +69,7 @@ extension PaymentFront {
             lines.append("unfinished transactions: \(gauges.unfinished)")
             lines.append("waiting for an operator: \(gauges.parked)")
             lines.append("open reversals: \(gauges.openReversals)")
+            lines += unverified
             if gauges.isDraining { lines.append("draining") }
             let body = ([word] + lines).joined(separator: "\n")
             completion(QueryAnswer(body: body, isJSON: false, isAvailable: isReady))

@@ -8,4 +8,7 @@ enum ServerLimits {
     static let turnedAwayMax = 256
     /// How long the start waits for a database before it goes on without it, milliseconds.
     static let databaseStartWaitMax: Int64 = 1500
+    /// How long the start waits for the verification of the commits of databases that went back in time, milliseconds; it goes on in
+    /// the background.
+    static let verificationStartWaitMax: Int64 = 10_000
 }

@@ -104,6 +104,7 @@ struct ServerRun {
         await node.carryOut(plan)
         await node.settleContinuity(after: plan)
         report(plan)
+        await node.verifyCommits(atMost: Milliseconds(ServerLimits.verificationStartWaitMax))
 
         let front = PaymentFront(
             node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,

@@ -18,6 +18,7 @@ public enum Counter: Int, CaseIterable, Sendable {
     case idempotencyConflict
     case heuristic
     case reversalParked
+    case lostCommit
 
     public var name: String {
         switch self {
@@ -37,6 +38,7 @@ public enum Counter: Int, CaseIterable, Sendable {
         case .idempotencyConflict: "idempotency_conflicts"
         case .heuristic: "heuristic"
         case .reversalParked: "reversal_parked"
+        case .lostCommit: "lost_commits"
         }
     }
 
@@ -59,6 +61,7 @@ public enum Counter: Int, CaseIterable, Sendable {
         case .idempotencyConflict: "Repeats with other content"
         case .heuristic: "Participants that did otherwise than decided"
         case .reversalParked: "Reversals that wait for an operator"
+        case .lostCommit: "Commits that a database had lost when it came back, carried out again or parked"
         }
     }
 }

@@ -11,6 +11,8 @@ public enum Event: String, Sendable {
     /// A participant did otherwise than decided; somebody must look.
     case heuristic
     case reversal
+    /// A database lost what it had committed or rolled back: it was restored or failed over.
+    case backInTime = "back_in_time"
     case fencedOut = "fenced_out"
     case fault
 }

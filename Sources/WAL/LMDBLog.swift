@@ -212,7 +212,8 @@ public final class LMDBLog: TransactionLog {
         return found
     }
 
-    private func read<Result>(
+    /// Runs `body` on a picture of now.
+    func read<Result>(
         _ body: (LogStore, Reading) throws(LogError) -> Result
     ) throws(LogError) -> Result {
         guard let store = access.withLock({ $0?.store }) else { throw Self.closed }

@@ -220,9 +220,17 @@ import Testing
 
         let seen = World.sighting(prepared: [begin])
         let plan = try world.plan(observations: [Self.first: seen], history: [ended])
-        #expect(world.carryOut(plan.onlyStrays).isOn == false)
+        world.log.hold { if case .reopen = $0 { true } else { false } }
+        let isDecided = world.carryOut(plan.onlyStrays)
+        try await world.settle()
+        #expect(!isDecided.isOn && world.database.resolutions.orders.isEmpty, "first it is unfinished in the log")
+        world.log.release()
+        try await eventually("the plan is in the log") { isDecided.isOn }
         try await world.idle()
         #expect(world.database.resolutions.orders.map(\.decision) == [outcome])
+        #expect(world.log.active.isEmpty && world.count(.lostCommit) == (outcome == .committed ? 1 : 0))
+        let isRefused = world.trace.all.contains { $0.hasPrefix("refused") }
+        #expect(!isRefused, "what the database answers is taken: \(world.trace.all)")
         #expect(world.clearing.confirmations.orders.isEmpty && world.clearing.reversals.orders.isEmpty)
         #expect(await world.gauges().unfinished == 0)
         #expect(world.count(.approved) == 0 && world.count(.declined) == 0, "nobody was answered")

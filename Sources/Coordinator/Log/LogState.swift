@@ -144,13 +144,18 @@ public struct DatabasePosition: Sendable, Hashable, CustomStringConvertible {
         self.walBytes = walBytes
     }
 
+    /// Stands for the position of a database that went back in time, until its commits have been verified. No database is on timeline
+    /// 0, so the next look finds the loss out again whatever the real position is by then, and whatever happened in between.
+    public static let unverified = DatabasePosition(timeline: 0, walBytes: .max)
+
     /// Whether a database that was there before and is here now may have lost what it had committed in between.
     public func mayHaveLostCommits(since earlier: DatabasePosition) -> Bool {
         timeline != earlier.timeline || walBytes < earlier.walBytes
     }
 
     public var description: String {
-        "timeline \(timeline), \(String(walBytes >> 32, radix: 16, uppercase: true))/"
+        if self == .unverified { return "not verified" }
+        return "timeline \(timeline), \(String(walBytes >> 32, radix: 16, uppercase: true))/"
             + String(walBytes & 0xFFFF_FFFF, radix: 16, uppercase: true)
     }
 }

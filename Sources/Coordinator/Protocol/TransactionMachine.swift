@@ -209,6 +209,32 @@ public struct TransactionMachine: Sendable, Hashable {
         }
     }
 
+    /// A database went back in time, behind its acknowledgement: it is told the decision again. Its new answer, done or parked, is
+    /// written like the first one. Where END is on its way nothing is done: an ended transaction is reopened.
+    public mutating func acknowledgementLost(by participant: Participant) -> [Effect] {
+        switch state {
+        case .committing(var delivering):
+            guard mayHaveLost(participant, delivering) else { return [] }
+            delivering.open.insert(participant)
+            state = .committing(delivering)
+            return [.resolve(order(participant, delivering), isRepeat: true)]
+        case .aborting(var delivering):
+            guard mayHaveLost(participant, delivering) else { return [] }
+            delivering.open.insert(participant)
+            state = .aborting(delivering)
+            return [.resolve(order(participant, delivering), isRepeat: true)]
+        case .beginning, .preparing, .deciding, .ending, .parkedUndecided, .finished:
+            return []
+        }
+    }
+
+    private func mayHaveLost<Decision>(
+        _ participant: Participant, _ delivering: TransactionState.Delivering<Decision>
+    ) -> Bool {
+        databaseParticipants.contains(participant) && !delivering.open.contains(participant)
+            && !delivering.outstanding.contains(participant) && !delivering.parked.contains(participant)
+    }
+
     /// The wait of a ``Effect/scheduleRetry(_:after:)`` is over.
     public func retryDue(_ subject: RetrySubject) -> [Effect] {
         switch subject {
@@ -223,31 +249,6 @@ public struct TransactionMachine: Sendable, Hashable {
             case .beginning, .preparing, .deciding, .committing, .aborting, .ending, .parkedUndecided, .finished:
                 return []
             }
-        }
-    }
-
-    // MARK: - What people see
-
-    /// Whether the decision is not in the log yet.
-    public var isUndecided: Bool {
-        switch state {
-        case .beginning, .preparing, .deciding, .parkedUndecided: true
-        case .committing, .aborting, .ending, .finished: false
-        }
-    }
-
-    /// Whether nothing more will happen without an operator: all that could be done is done, and a participant did otherwise.
-    public var waitsForOperator: Bool {
-        switch state {
-        case .committing(let delivering):
-            // The network waits for the payment's own database; without that it is not told.
-            delivering.parked.contains(firstDatabase)
-                ? delivering.open.isSubset(of: [.clearing])
-                : delivering.open.isEmpty && !delivering.parked.isEmpty
-        case .aborting(let delivering):
-            delivering.open.isEmpty && delivering.outstanding.isEmpty && !delivering.parked.isEmpty
-        case .parkedUndecided: true
-        case .beginning, .preparing, .deciding, .ending, .finished: false
         }
     }
 }
@@ -397,7 +398,7 @@ extension TransactionMachine {
     }
 
     /// The database of the payment's row.
-    private var firstDatabase: Participant {
+    var firstDatabase: Participant {
         begin.branches.first { $0.role.contains(.payment) }?.participant ?? .clearing
     }
 

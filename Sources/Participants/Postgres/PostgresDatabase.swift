@@ -77,6 +77,35 @@ public final class PostgresDatabase: DatabaseParticipant {
 
     public var isAvailable: Bool { core.published.isAvailable.load(ordering: .relaxed) }
 
+    /// The regression whose commits are not verified yet; `nil` if nothing may have been lost.
+    public var regression: DatabaseRegression? { core.published.regression.withLock { $0 } }
+
+    /// How often the database came into use: at the start and after each loss of the connection that watches it. Whenever it did, its latest
+    /// commits should be looked for.
+    public var returns: Int { core.published.returns.load(ordering: .relaxed) }
+
+    /// Says that a commit which the database had acknowledged is not there, so that it must have gone back in time.
+    ///
+    /// - Parameter completion: called within a bounded time; ``regression`` tells then, unless the connection was lost meanwhile.
+    public func suspect(missing transaction: TransactionID, completion: @escaping @Sendable () -> Void) {
+        guard loop.submit({ [core] in core.suspect(transaction, completion) }) else { return completion() }
+    }
+
+    /// Says that the commits have been verified since this regression was found, and that what was lost is in the log.
+    ///
+    /// - Parameter completion: called once, with whether the log took note of it; not if the database went back again meanwhile.
+    public func finishRegression(_ regression: DatabaseRegression, completion: @escaping @Sendable (Bool) -> Void) {
+        guard loop.submit({ [core] in core.finishRegression(regression.number, completion) }) else {
+            return completion(false)
+        }
+    }
+
+    /// Asks the database how far its write-ahead log is and tells the log, so that a database that goes back in time is noticed. For a
+    /// timer, and before a clean end. `completion` is called once, within a bounded time.
+    public func recordPosition(completion: @escaping @Sendable () -> Void) {
+        guard loop.submit({ [core] in core.recordPosition(completion) }) else { return completion() }
+    }
+
     public func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
         guard loop.submit({ [core] in core.prepare(order, completion) }) else {
             return completion(.no(.unavailable("the database is closed")))
@@ -143,4 +172,6 @@ public struct PostgresReadError: Error, Sendable, Hashable, CustomStringConverti
 final class PublishedState: Sendable {
     let state = Mutex(DatabaseState.idle)
     let isAvailable = Atomic(false)
+    let regression = Mutex<DatabaseRegression?>(nil)
+    let returns = Atomic(0)
 }

@@ -45,9 +45,9 @@ public struct PostgresEvents: Sendable {
     public let fencedOut: @Sendable (String) -> Void
     /// The database cannot be used until an operator does what the message says.
     public let fatal: @Sendable (String) -> Void
-    /// The server's timeline is another one than before (old, new): it was failed over or restored, and the commits of the
-    /// retention window have to be verified against their witnesses.
-    public let timelineChanged: @Sendable (UInt32, UInt32) -> Void
+    /// The database may have lost what it had committed; the commits of the retention have to be verified against their witnesses, and
+    /// ``PostgresDatabase/finishRegression(_:completion:)`` be told. The log knows of it already.
+    public let wentBack: @Sendable (DatabaseRegression) -> Void
     /// Something for the process's own record.
     public let note: @Sendable (Level, String) -> Void
 
@@ -55,13 +55,13 @@ public struct PostgresEvents: Sendable {
         stateChanged: @escaping @Sendable (DatabaseState) -> Void = { _ in },
         fencedOut: @escaping @Sendable (String) -> Void = { _ in },
         fatal: @escaping @Sendable (String) -> Void = { _ in },
-        timelineChanged: @escaping @Sendable (UInt32, UInt32) -> Void = { _, _ in },
+        wentBack: @escaping @Sendable (DatabaseRegression) -> Void = { _ in },
         note: @escaping @Sendable (Level, String) -> Void = { _, _ in }
     ) {
         self.stateChanged = stateChanged
         self.fencedOut = fencedOut
         self.fatal = fatal
-        self.timelineChanged = timelineChanged
+        self.wentBack = wentBack
         self.note = note
     }
 }

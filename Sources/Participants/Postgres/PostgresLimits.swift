@@ -29,6 +29,10 @@ public enum PostgresLimits {
     public static let fenceSwapsMax = 5
     /// Between two looks whether the fence is still ours.
     public static let fenceWatchInterval = Milliseconds.seconds(2)
+    /// Former pairs that are remembered of a database, as the log keeps them.
+    public static let formerFencesMax = 256
+    /// Between two tries of a connection while the control connection finds out whether the database went back in time.
+    public static let regressionRetry = Milliseconds(50)
     /// For the look at the row that holds a request_id, when the order's deadline is near or past.
     public static let rowLookupTimeout = Milliseconds(500)
 

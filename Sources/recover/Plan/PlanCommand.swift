@@ -80,9 +80,11 @@ struct PlanCommand: AsyncParsableCommand {
             try PlanFile.write(PlanDocument(plan, now: now), to: planOut)
             Output.talk("recover: the plan is in \(planOut); recover --apply \(planOut) carries it out")
         }
-        try PlanPrinter.show(plan, refused: match?.refused ?? [], asJSON: json)
+        let lost = try await Observer.lostCommits(settings)
+        try PlanPrinter.show(plan, refused: match?.refused ?? [], lost: lost, asJSON: json)
         let isClean =
-            !plan.hasWork && !plan.hasRemainder && match.map { $0.refused.isEmpty && !$0.leavesOthers } ?? true
+            !plan.hasWork && !plan.hasRemainder && lost?.isEmpty ?? true
+            && match.map { $0.refused.isEmpty && !$0.leavesOthers } ?? true
         return !complete.unreachable.isEmpty
             ? ProgramExit.unreachable : isClean ? ProgramExit.clean : ProgramExit.inDoubt
     }
@@ -122,13 +124,18 @@ enum TransactionArgument {
 
 /// Where a plan goes.
 enum PlanPrinter {
-    static func show(_ plan: RecoveryPlan, refused: [PlanDocument.Refusal], asJSON: Bool) throws {
+    /// - Parameter lost: what databases that went back in time have lost, where that was looked for.
+    static func show(
+        _ plan: RecoveryPlan, refused: [PlanDocument.Refusal], lost: LostCommits? = nil, asJSON: Bool
+    ) throws {
         let now = SystemClock.wall()
         guard asJSON else {
-            return Output.line(PlanReport(plan: plan, now: now, refused: refused).text(for: .output))
+            let text = PlanReport(plan: plan, now: now, refused: refused).text(for: .output)
+            return Output.line([lost?.text(for: .output), text].compactMap(\.self).joined(separator: "\n\n"))
         }
         var document = PlanDocument(plan, now: now)
         document.refused = refused.isEmpty ? nil : refused
+        document.lostCommits = lost?.entries
         Output.line(try document.json)
     }
 }

@@ -25,6 +25,8 @@ struct PlanDocument: Codable, Equatable {
     let hasRemainder: Bool
     /// Where a plan file was compared with the world: what no longer matches.
     var refused: [Refusal]?
+    /// Of a dry run, where a database went back in time: the commits that it has lost.
+    var lostCommits: [LostCommitEntry]?
 
     struct Transaction: Codable, Equatable {
         let txnId, requestId, begunAt, amount, currency, logState: String

@@ -19,6 +19,8 @@ struct PlanExecution {
 
     /// How long the databases may take to be reached.
     private static let databasesWait = Milliseconds.seconds(10)
+    /// How long the verification of the commits of databases that went back in time may take. It asks about thousands a second.
+    private static let verificationWait = Milliseconds.seconds(86_400)
     /// Between two looks while a database is away, or after work has led to further work.
     private static let rescanPause = Duration.milliseconds(250)
 
@@ -51,10 +53,15 @@ struct PlanExecution {
         try PlanPrinter.show(chosen, refused: match?.refused ?? [], asJSON: asJSON)
         await node.carryOut(chosen)
         await node.settleContinuity(after: chosen)
+        // Before anything is said to be without doubt: what a database that went back in time has lost.
+        await node.verifyCommits(atMost: Self.verificationWait)
         let last = try await finish(node, begunUntil)
         // What the file did not name is left, and that is said; what --only and --older-than left out was not asked for.
         let plan = match == nil ? last.filtered(begunUntil) : last
-        let isClean = !plan.hasWork && !plan.hasRemainder && match?.refused.isEmpty ?? true
+        let unverified = node.unverifiedDatabases
+        for line in unverified { Output.talk("recover: \(line)") }
+        let isClean =
+            !plan.hasWork && !plan.hasRemainder && unverified.isEmpty && match?.refused.isEmpty ?? true
         let network = await unreachableNetwork(node, plan)
         let isUnreached = !plan.unreachable.isEmpty || network != nil
         if let network { Output.talk("recover: the network could not be reached: \(network)") }
@@ -85,6 +92,8 @@ struct PlanExecution {
             progress.show(open: await node.openWork(), of: "deliveries")
             let isOver = clock.now >= end
             guard isIdle || isOver else { continue }
+            // For a database that has come only now.
+            await node.verifyCommits(atMost: Self.verificationWait)
             await node.flushLog()
             let plan = try await node.plan(isServing: false)
             let rest = plan.filtered(selected)

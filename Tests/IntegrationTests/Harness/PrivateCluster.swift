@@ -12,12 +12,12 @@ final class PrivateCluster: Sendable {
 
     let port: UInt16
     let directory: String
-    private let dataDirectory: String
+    let dataDirectory: String
     private let preparedTransactionsMax: Int
     private let settings: [String]
     private let databases = Atomic<Int>(0)
     private let scripts = Atomic<Int>(0)
-    private let tools: Tools
+    let tools: Tools
 
     /// The cluster of the run, made when it is first asked for.
     static func forRun() throws -> PrivateCluster {
@@ -51,16 +51,19 @@ final class PrivateCluster: Sendable {
 
     /// fsync is off: the tests end processes, never the machine, and what a process has written outlives it in the kernel's
     /// cache. The log of the server under test is synced nevertheless.
-    func start() throws {
+    func start() throws { try start(dataDirectory, port: port, log: logFile) }
+
+    /// - Parameter further: settings beyond those that every server of the tests has.
+    func start(_ dataDirectory: String, port: UInt16, log: String, with further: [String] = []) throws {
         let settings = [
             "port=\(port)", "listen_addresses=127.0.0.1", "unix_socket_directories=\(directory)",
             "max_prepared_transactions=\(preparedTransactionsMax)", "max_connections=300", "shared_buffers=128MB",
             "fsync=off", "full_page_writes=off", "log_min_messages=warning", "log_line_prefix='%m [%p] %a '",
         ]
         // The last one counts.
-        let options = (settings + self.settings).map { "-c \($0)" }.joined(separator: " ")
+        let options = (settings + self.settings + further).map { "-c \($0)" }.joined(separator: " ")
         try tools.run(
-            "pg_ctl", ["start", "--wait", "--pgdata", dataDirectory, "--log", logFile, "--options", options],
+            "pg_ctl", ["start", "--wait", "--pgdata", dataDirectory, "--log", log, "--options", options],
             within: Limits.clusterStart)
     }
 
@@ -68,7 +71,9 @@ final class PrivateCluster: Sendable {
         case fast, immediate
     }
 
-    func stop(_ mode: StopMode) throws {
+    func stop(_ mode: StopMode) throws { try stop(mode, dataDirectory) }
+
+    func stop(_ mode: StopMode, _ dataDirectory: String) throws {
         try tools.run("pg_ctl", ["stop", "--wait", "--pgdata", dataDirectory, "--mode", mode.rawValue])
     }
 
@@ -123,7 +128,7 @@ final class PrivateCluster: Sendable {
     }
 
     /// The programs of PostgreSQL, and who runs those that refuse root.
-    private struct Tools: Sendable {
+    struct Tools: Sendable {
         private let directories: [String]
         /// The user that the cluster runs as if we are root; `nil`: ourselves.
         private let user: String?

@@ -47,11 +47,11 @@ extension PostgresTests {
             let server = try TestServer(target, log: log, owner: pair(5), records: records)
             #expect(try server.firstAttempt() == .available)
             #expect(
-                records.all == [
+                Array(records.all.prefix(2)) == [
                     .fenceAttempted(TestServer.index, pair(5)),
                     .fenceConfirmed(TestServer.index, try identity(), pair(5)),
                 ])
-            #expect(rowsSeen.withLock { $0 } == ["", "5"])
+            #expect(rowsSeen.withLock { Array($0.prefix(2)) } == ["", "5"])
             try server.close()
         }
 
@@ -214,7 +214,7 @@ extension PostgresTests {
             guard case .unreachable = try server.observe([]) else { Issue.record("it saw something"); return }
             try cluster.startUp()
             try eventually { server.database.isAvailable }
-            #expect(server.records.all.count == 2)
+            #expect(server.records.all.filter { if case .databaseSeen = $0 { false } else { true } }.count == 2)
             let paid = server.begin()
             #expect(try server.prepare(paid) == .yes(authorizationCode: ""))
             // A prepared branch outlives the server's immediate stop.
@@ -244,7 +244,11 @@ extension PostgresTests {
             #expect(!server.database.isAvailable && server.fatal.isEmpty)
             try target.run("SELECT pg_promote()")
             try eventually { server.database.isAvailable }
-            try eventually { server.notes.contains { $0.contains("timeline changed from 1 to 2") } }
+            guard case .position(let before, let after)? = server.regressions.first?.cause else {
+                Issue.record("\(server.regressions)")
+                return
+            }
+            #expect(before.timeline == 1 && after.timeline == 2 && server.regressions.count == 1)
             let begin = server.begin()
             #expect(try server.prepare(begin) == .yes(authorizationCode: ""))
             #expect(try server.resolve(begin, .committed) == .done(.acknowledgement))

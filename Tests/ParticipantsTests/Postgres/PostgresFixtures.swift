@@ -91,18 +91,21 @@ final class TestServer: Sendable {
 
     var fatal: [String] { events.fatal.withLock { $0 } }
     var fencedOut: [String] { events.fencedOut.withLock { $0 } }
+    var regressions: [DatabaseRegression] { events.regressions.withLock { $0 } }
     var notes: [String] { events.notes.withLock { $0 } }
 
     final class EventBox: Sendable {
         let fatal = Mutex<[String]>([])
         let fencedOut = Mutex<[String]>([])
         let notes = Mutex<[String]>([])
+        let regressions = Mutex<[DatabaseRegression]>([])
 
         var events: PostgresEvents {
             PostgresEvents(
                 stateChanged: { [self] state in notes.withLock { $0.append("state: \(state)") } },
                 fencedOut: { [self] text in fencedOut.withLock { $0.append(text) } },
                 fatal: { [self] text in fatal.withLock { $0.append(text) } },
+                wentBack: { [self] regression in regressions.withLock { $0.append(regression) } },
                 note: { [self] level, text in notes.withLock { $0.append("\(level): \(text)") } })
         }
     }

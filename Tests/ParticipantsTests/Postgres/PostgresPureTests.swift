@@ -104,7 +104,19 @@ struct FenceJudgementTests {
     private static func judge(_ found: FencePair?, confirmed: FencePair?, attempted: [FencePair]) -> FenceJudgement {
         let fence = DatabaseFence(database: index, identity: nil, confirmed: confirmed, attempted: attempted)
         return FenceJudgement.of(
-            found.map { FenceJudgement.Row(pair: $0, database: index) }, fence: fence, owner: owner)
+            found.map { FenceJudgement.Row(pair: $0, database: index) }, fence: fence, owner: owner, log: log)
+    }
+
+    private static let log = LogID(high: 1, low: 2)
+
+    /// As ``judge(_:confirmed:attempted:)`` with a confirmed pair 7 and former ones 5 and 6.
+    private static func judgeFormer(
+        _ found: FencePair?, takesOver: Bool = false, number: UInt8 = 1
+    ) -> FenceJudgement {
+        let fence = DatabaseFence(
+            database: index, confirmed: pair(7), attempted: [pair(8)], former: [pair(5), pair(6)], takesOver: takesOver)
+        let row = found.map { FenceJudgement.Row(pair: $0, database: DatabaseIndex(rawValue: number)) }
+        return FenceJudgement.of(row, fence: fence, owner: owner, log: log)
     }
 
     private static func isRefused(_ judgement: FenceJudgement) -> Bool {
@@ -141,7 +153,41 @@ struct FenceJudgementTests {
     func twice() {
         let fence = DatabaseFence(database: DatabaseIndex(rawValue: 2), identity: nil, confirmed: nil, attempted: [])
         let row = FenceJudgement.Row(pair: Self.owner, database: Self.index)
-        #expect(Self.isRefused(FenceJudgement.of(row, fence: fence, owner: Self.owner)))
+        #expect(Self.isRefused(FenceJudgement.of(row, fence: fence, owner: Self.owner, log: Self.log)))
+    }
+
+    @Test(
+        "Goal: a pair of ours from before the confirmed one means that the database went back in time; any other stays refused"
+    )
+    func former() {
+        #expect(Self.judgeFormer(pair(5)) == .wentBack(pair(5)))
+        #expect(Self.judgeFormer(pair(6)) == .wentBack(pair(6)))
+        #expect(Self.judgeFormer(pair(7)) == .replace(pair(7)))
+        #expect(Self.judgeFormer(pair(8)) == .replace(pair(8)))
+        #expect(Self.judgeFormer(Self.owner) == .ours)
+        for stranger in [pair(4), pair(5, 8), pair(9), pair(10)] {
+            #expect(Self.isRefused(Self.judgeFormer(stranger)), "\(stranger)")
+        }
+        #expect(Self.isRefused(Self.judgeFormer(pair(5), number: 2)), "another database's row is none of ours")
+    }
+
+    @Test("Goal: a restored log takes over whatever pair is there, but not another number's database")
+    func takesOver() {
+        for there in [pair(4), pair(5), pair(7), pair(99, 1)] {
+            #expect(Self.judgeFormer(there, takesOver: true) == .replace(there))
+        }
+        #expect(Self.judgeFormer(nil, takesOver: true) == .replace(nil))
+        #expect(Self.judgeFormer(Self.owner, takesOver: true) == .ours)
+        #expect(Self.isRefused(Self.judgeFormer(pair(7), takesOver: true, number: 2)))
+    }
+
+    @Test("Goal: the refusal of a database without a fence says what to do, to the letter")
+    func missingRow() {
+        guard case .refused(let message) = Self.judgeFormer(nil) else { Issue.record("taken"); return }
+        let insertion =
+            "INSERT INTO holdfast_fence (log_id, epoch, incarnation, database) VALUES "
+            + "('\(Self.log)', 6, '\(pair(6).incarnation)', 1)"
+        #expect(message.contains(insertion), "\(message)")
     }
 }
 
@@ -153,7 +199,9 @@ struct SetupTests {
         pid: Int32 = 10, told: Int32 = 10, recovery: String = "false", fence: StatementResult? = nil,
         version: Int = 150_000
     ) -> Setup {
-        let facts = StatementResult.ok([["\(pid)", "2025-01-01 00:00:00+00", recovery, "77", "5", "64", "00000001"]])
+        let facts = StatementResult.ok([
+            ["\(pid)", "2025-01-01 00:00:00+00", recovery, "77", "5", "64", "00000001", "4096"]
+        ])
         let row = fence ?? .ok([["3", "0000000000000007", "1"]])
         let report = JobReport(end: .complete, results: [.ok([]), facts, row, .ok([])])
         return Setup.judge(
@@ -164,7 +212,9 @@ struct SetupTests {
     @Test("A sound connection is taken")
     func sound() {
         guard case .sound(let facts) = Self.judge() else { Issue.record("refused"); return }
-        #expect(facts.identity == Self.identity && facts.timeline == 1 && facts.preparedTransactionsMax == 64)
+        #expect(
+            facts.identity == Self.identity && facts.position == DatabasePosition(timeline: 1, walBytes: 4096)
+                && facts.preparedTransactionsMax == 64)
     }
 
     @Test("Another process than the one that was announced is a pooler")

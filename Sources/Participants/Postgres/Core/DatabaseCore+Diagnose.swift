@@ -12,7 +12,7 @@ extension DatabaseCore {
             guard report.end == .complete else {
                 return completion(.failure(PostgresDiagnosisError(.unreachable, report.failure ?? "no answer")))
             }
-            var diagnosis = PostgresDiagnosis(identity: facts.identity, timeline: facts.timeline)
+            var diagnosis = PostgresDiagnosis(identity: facts.identity, timeline: facts.position?.timeline)
             diagnosis.read(report.results)
             measureClock(diagnosis, samplesLeft: PostgresLimits.clockSamples) { [self] in
                 removeLeftovers($0, olderThan: probeAge) { [self] in

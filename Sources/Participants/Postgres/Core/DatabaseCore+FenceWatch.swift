@@ -48,8 +48,9 @@ extension DatabaseCore {
     }
 
     private func judgeObserved(_ row: FenceJudgement.Row?) {
-        switch FenceJudgement.of(row, fence: fence, owner: nil) {
+        switch FenceJudgement.of(row, fence: fence, owner: nil, log: logID) {
         case .ours, .replace: observerIsReady()
+        case .wentBack(let pair): noteRegression(.formerFence(pair)) { [unowned self] in observerIsReady() }
         case .refused(let message): giveUp(message)
         }
     }

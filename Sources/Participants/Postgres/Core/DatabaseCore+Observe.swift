@@ -33,7 +33,10 @@ extension DatabaseCore {
     }
 
     private func unreachable(_ reason: String, _ completion: @Sendable (DatabaseObservation) -> Void) {
-        completion(DatabaseObservation(database: index, state: .unreachable(reason)))
+        // A connection that was closed because of it is not the reason.
+        let isFencedOut = if case .fencedOut = state { true } else { false }
+        let why = isFencedOut ? "the database is \(state)" : reason
+        completion(DatabaseObservation(database: index, state: .unreachable(why)))
     }
 
     /// Looks for the rows of `transactions`, a part at a time.

@@ -7,10 +7,12 @@ import Payments
 extension DatabaseCore {
     func beginReturn() {
         guard let facts else { preconditionFailure("a control connection without facts") }
-        noteTimeline(of: facts)
         preparedMax = facts.preparedTransactionsMax
-        guard let owner else { return lookAtFence() }
-        checkSchema { [unowned self] in readFence(owner, attempt: 1) }
+        let cause = DatabaseRegression.cause(of: facts, known: position, identity: fence.identity)
+        noteRegression(cause) { [unowned self] in
+            guard let owner else { return lookAtFence() }
+            checkSchema { [unowned self] in readFence(owner, attempt: 1) }
+        }
     }
 
     /// An operator has to do something before it is of use to try again.
@@ -46,15 +48,6 @@ extension DatabaseCore {
     }
 
     func fail(_ reason: String) { control?.lose(reason) }
-
-    private func noteTimeline(of facts: ServerFacts) {
-        guard let new = facts.timeline else { return }
-        defer { timeline = new }
-        guard let old = timeline, old != new else { return }
-        events.note(
-            .error, "\(index): the server's timeline changed from \(old) to \(new): it was failed over or restored")
-        events.timelineChanged(old, new)
-    }
 
     // MARK: Schema
 
@@ -104,9 +97,11 @@ extension DatabaseCore {
             let row = rows[0].first.flatMap(SessionStatements.readFence)
             guard row != nil || rows[0].isEmpty else { return giveUp("the row in holdfast_fence cannot be read") }
             if isFenced { return checkOwnFence(row, owner) }
-            switch FenceJudgement.of(row, fence: fence, owner: owner) {
+            switch FenceJudgement.of(row, fence: fence, owner: owner, log: logID) {
             case .ours: confirm(owner)
             case .replace(let seen): swapFence(seen, owner, attempt: attempt)
+            case .wentBack(let seen):
+                noteRegression(.formerFence(seen)) { [unowned self] in swapFence(seen, owner, attempt: attempt) }
             case .refused(let message): giveUp(message)
             }
         }
@@ -140,9 +135,7 @@ extension DatabaseCore {
         guard let identity = facts?.identity else { preconditionFailure("a fence without facts") }
         let isKnown = fence.confirmed == owner && fence.identity == identity
         append(.fenceConfirmed(index, identity, owner), unless: isKnown) { [unowned self] in
-            fence.confirmed = owner
-            fence.identity = identity
-            fence.attempted = []
+            fence = fence.confirming(owner, at: identity, formerMax: PostgresLimits.formerFencesMax)
             isFenced = true
             events.note(.info, "\(index): fenced by \(owner)")
             terminateOlder()
@@ -150,7 +143,7 @@ extension DatabaseCore {
     }
 
     /// Goes on when the log has it, durably.
-    private func append(_ write: LogWrite, unless isThere: Bool, _ next: @escaping () -> Void) {
+    func append(_ write: LogWrite, unless isThere: Bool, _ next: @escaping () -> Void) {
         guard !isThere else { return next() }
         guard case .owner(_, _, let log) = role else { preconditionFailure("an observer writes nothing") }
         let number = returnNumber
@@ -240,6 +233,8 @@ extension DatabaseCore {
                 events.note(.warning, "\(index): a backend of an older epoch is still alive; it is watched")
             }
             controlPhase = .ready
+            published.returns.add(1, ordering: .relaxed)
+            storePosition()
             watchOlder()
             watchFence()
             for link in pool { link.connect() }

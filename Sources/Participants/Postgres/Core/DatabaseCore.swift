@@ -36,8 +36,11 @@ final class DatabaseCore: @unchecked Sendable {
     /// Tells the steps of one return from those of an earlier one that was broken off.
     var returnNumber = 0
     var facts: ServerFacts?
-    /// The server's timeline when it was last seen.
-    var timeline: UInt32?
+    /// How far the database was when it was last seen; what the log knows of it is in ``fence``.
+    var position: DatabasePosition?
+    /// How often it was found to have gone back in time.
+    var regressions = 0
+    private var baselines: [ObjectIdentifier: PositionBaseline] = [:]
     /// What the log remembers; kept as it is appended to.
     var fence: DatabaseFence
     /// Whether this process fenced the database. Stays true when it goes away.
@@ -86,6 +89,7 @@ final class DatabaseCore: @unchecked Sendable {
             precondition(fence.database == index, "the fence of another database")
             self.fence = fence
         }
+        position = self.fence.position
     }
 
     /// The pair of this start; `nil` for an observer.
@@ -333,6 +337,7 @@ extension DatabaseCore: LinkOwner {
 
     func setupStatements(of link: DatabaseLink, serverVersion: Int) -> [Statement] {
         let settings = SessionStatements.settings(configuration, serverVersion: serverVersion)
+        baselines[ObjectIdentifier(link)] = PositionBaseline(position: position, regressions: regressions)
         let isControl = link === control
         let fence = isControl ? [] : [SessionStatements.fenceRow(of: logID)]
         return [settings, SessionStatements.facts] + fence + [.query("SELECT 1", endsSegment: true)]
@@ -344,10 +349,15 @@ extension DatabaseCore: LinkOwner {
         guard !isOver else { return .stop }
         switch Setup.judge(
             report, isControl: link === control, backendPID: backendPID, serverVersion: serverVersion,
-            identity: fence.identity, fence: owner, preparedAdvised: configuration.preparedTransactionsAdvised)
+            identity: fence.takesOver ? nil : fence.identity, fence: owner,
+            preparedAdvised: configuration.preparedTransactionsAdvised)
         {
         case .sound(let facts):
-            if link === control { self.facts = facts }
+            if link === control {
+                self.facts = facts
+            } else if !isSoundPosition(facts, since: baselines[ObjectIdentifier(link)]) {
+                return .retry("the database may have gone back in time", after: PostgresLimits.regressionRetry)
+            }
             return .use(facts.backend)
         case .notNow(let reason): return .retry(reason, after: nil)
         case .refused(let reason):

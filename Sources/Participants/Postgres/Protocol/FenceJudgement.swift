@@ -6,6 +6,9 @@ enum FenceJudgement: Equatable {
     case ours
     /// The pair there may be replaced by ours; `nil` is no row yet.
     case replace(FencePair?)
+    /// A pair of ours from before the confirmed one: the database went back in time, behind our own fencing. It may be replaced, and the
+    /// commits since then have to be verified.
+    case wentBack(FencePair)
     /// Somebody else's.
     case refused(String)
 
@@ -16,12 +19,15 @@ enum FenceJudgement: Equatable {
     }
 
     /// - Parameter owner: the pair of this start; `nil` for one who only looks.
-    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair?) -> FenceJudgement {
+    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair?, log: LogID) -> FenceJudgement {
         guard let found else {
             guard let confirmed = fence.confirmed, !fence.takesOver else { return .replace(nil) }
             return .refused(
-                "the database holds no fence of this log, but held \(confirmed) before: it was restored from an older copy, "
-                    + "or the row was deleted. \(remedy)")
+                "the database holds no fence of this log, but held \(confirmed) before: it was restored from a copy older than "
+                    + "this log's first start there, the row was deleted, or it is another one. Make sure that it is the database of "
+                    + "these payments and that no other server uses a copy of this state directory; then put the row back: "
+                    + insertion(of: fence.former.last ?? confirmed, fence.database, log)
+                    + ". The next look takes it over and verifies its commits")
         }
         guard found.database == fence.database else {
             return .refused(
@@ -32,11 +38,18 @@ enum FenceJudgement: Equatable {
         if found.pair == owner { return .ours }
         if fence.takesOver { return .replace(found.pair) }
         if found.pair == fence.confirmed || fence.attempted.contains(found.pair) { return .replace(found.pair) }
+        if fence.former.contains(found.pair) { return .wentBack(found.pair) }
         let known = fence.confirmed.map { "\($0)" } ?? "none"
         return .refused(
             "the database is fenced by \(found.pair), which this log never wrote (it knows \(known)): a copy of this state "
                 + "directory is or was running, the directory or the database was restored from an older copy, or it is "
                 + "somebody else's. \(remedy)")
+    }
+
+    /// A former pair, where there is one, has the commits verified in any case.
+    private static func insertion(of pair: FencePair, _ database: DatabaseIndex, _ log: LogID) -> String {
+        "INSERT INTO holdfast_fence (log_id, epoch, incarnation, database) VALUES ('\(log)', \(pair.epoch), "
+            + "'\(pair.incarnation)', \(database.rawValue))"
     }
 
     private static let remedy =

@@ -28,9 +28,26 @@ enum SessionStatements {
         (SELECT system_identifier::text FROM pg_catalog.pg_control_system()), \
         (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()), \
         pg_catalog.current_setting('max_prepared_transactions'), \
-        CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
-        ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END
+        \(positionColumns)
         """)
+
+    static let position = Statement.query("SELECT \(positionColumns)", endsSegment: true)
+
+    /// The timeline and the end of the write-ahead log that is on the disk, which no crash takes back; NULL in recovery.
+    private static let positionColumns = """
+        CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
+        ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) END, \
+        CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL \
+        ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(), '0/0')::text END
+        """
+
+    /// - Parameter columns: the last two of ``facts``, or those of ``position``.
+    static func readPosition(_ columns: ArraySlice<String?>) -> DatabasePosition? {
+        guard columns.count == 2, let timeline = columns.first?.flatMap({ UInt32($0, radix: 16) }),
+            let bytes = columns.last?.flatMap({ UInt64($0) })
+        else { return nil }
+        return DatabasePosition(timeline: timeline, walBytes: bytes)
+    }
 
     static func fenceRow(of log: LogID, endsSegment: Bool = false) -> Statement {
         .query(
@@ -149,11 +166,11 @@ struct ServerFacts: Equatable {
     let identity: DatabaseIdentity
     let preparedTransactionsMax: Int
     /// `nil` in recovery.
-    let timeline: UInt32?
+    let position: DatabasePosition?
 
     /// - Parameter row: as ``SessionStatements/facts`` asks for it.
     init?(_ row: [String?]?) {
-        guard let row, row.count == 7, let pid = row[0].flatMap({ Int32($0) }), let start = row[1],
+        guard let row, row.count == 8, let pid = row[0].flatMap({ Int32($0) }), let start = row[1],
             let system = row[3].flatMap({ Int64($0) }), let oid = row[4].flatMap({ UInt32($0) }),
             let prepared = row[5].flatMap({ Int($0) })
         else { return nil }
@@ -162,6 +179,6 @@ struct ServerFacts: Equatable {
         // SQL has no unsigned numbers.
         identity = DatabaseIdentity(systemIdentifier: UInt64(bitPattern: system), databaseOID: oid)
         preparedTransactionsMax = prepared
-        timeline = row[6].flatMap { UInt32($0, radix: 16) }
+        position = SessionStatements.readPosition(row[6...])
     }
 }
