@@ -22,18 +22,23 @@ public struct ResolveOrder: Sendable, Hashable {
     public let begin: BeginRecord
     public let branch: Branch
     public let decision: Outcome
+    /// Whether the transaction was taken up from the log, so that who carries the order out need not have prepared the branch itself,
+    /// whatever epoch the branch is of.
+    public let isResumed: Bool
 
-    init(allowedBy decision: Durable<CommitRecord>, begin: BeginRecord, branch: Branch) {
+    init(allowedBy decision: Durable<CommitRecord>, begin: BeginRecord, branch: Branch, isResumed: Bool = false) {
         self.begin = begin
         self.branch = branch
         self.decision = .committed
+        self.isResumed = isResumed
         precondition(decision.record.transaction == begin.transaction, "a decision on another transaction")
     }
 
-    init(allowedBy decision: Durable<AbortRecord>, begin: BeginRecord, branch: Branch) {
+    init(allowedBy decision: Durable<AbortRecord>, begin: BeginRecord, branch: Branch, isResumed: Bool = false) {
         self.begin = begin
         self.branch = branch
         self.decision = .aborted
+        self.isResumed = isResumed
         precondition(decision.record.transaction == begin.transaction, "a decision on another transaction")
     }
 }

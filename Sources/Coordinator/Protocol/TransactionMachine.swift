@@ -412,13 +412,15 @@ extension TransactionMachine {
     private func order(
         _ participant: Participant, _ delivering: TransactionState.Delivering<CommitRecord>
     ) -> ResolveOrder {
-        ResolveOrder(allowedBy: delivering.decision, begin: begin, branch: branch(participant))
+        ResolveOrder(
+            allowedBy: delivering.decision, begin: begin, branch: branch(participant), isResumed: delivering.resumed)
     }
 
     private func order(
         _ participant: Participant, _ delivering: TransactionState.Delivering<AbortRecord>
     ) -> ResolveOrder {
-        ResolveOrder(allowedBy: delivering.decision, begin: begin, branch: branch(participant))
+        ResolveOrder(
+            allowedBy: delivering.decision, begin: begin, branch: branch(participant), isResumed: delivering.resumed)
     }
 
     // MARK: - Small things

@@ -13,8 +13,9 @@ extension DatabaseCore {
     /// An abort is only done when nothing can prepare the branch any more, so that comes before every look.
     private func abort(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
         guard let work = branches[order.begin.transaction] else {
-            // In this epoch every branch that may be prepared is remembered: this one was never asked, or voted no.
-            if order.begin.epoch == owner?.epoch { return completion(.done(.absence)) }
+            // What this process prepared in this epoch is remembered: this one was never asked, or voted no. What was taken up from
+            // the log is another matter: an adopted branch may name any epoch.
+            if order.begin.epoch == owner?.epoch, !order.isResumed { return completion(.done(.absence)) }
             return carryOut(order, completion)
         }
         switch work.phase {
