@@ -142,7 +142,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "AssemblyTests",
-            dependencies: ["Assembly", "ClearingParticipant", "Coordinator", "PostgresParticipant", "WAL"],
+            dependencies: [
+                "Assembly", "ClearingParticipant", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "WAL",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "RecoverTests", dependencies: ["recover", "Coordinator", "Payments"], swiftSettings: strict),

@@ -222,6 +222,7 @@ enum Observation {
         }
     }
 
+    /// Looks at all databases at the same time; one that is silent for ``timeMax`` counts as unreachable.
     static func gather(
         _ databases: [PostgresDatabase], witnessesOf transactions: [TransactionID], loop: any EventLoop
     ) async -> [DatabaseIndex: DatabaseObservation.State] {

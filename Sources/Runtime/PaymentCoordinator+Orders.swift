@@ -62,7 +62,7 @@ extension PaymentCoordinator {
             completion(.failure(.log(refusal)))
         case .success(let receipt):
             if case .resumed(let state) = receipt { takeUp(state) }
-            if case .releaseReversal(let record) = write { takeUpReversal(of: record.transaction) }
+            if case .releaseReversal(let record) = write { sendNow(record.transaction) }
             if case .parkReversal = write { counters.add(.reversalParked) }
             completion(.success(receipt))
         }
@@ -90,6 +90,12 @@ extension PaymentCoordinator {
             .error, .heuristic, .requestID(state.begin.record.intent.requestID.text),
             .transactionID(state.transaction.description), .message(evidence.joined(separator: "; ")))
         wakeIdleWatchers()
+    }
+
+    /// Sends a reversal that was released, whether it was parked or due later.
+    private func sendNow(_ transaction: TransactionID) {
+        guard reversals.hasten(transaction, at: SystemClock.monotonic()) else { return takeUpReversal(of: transaction) }
+        sendDueReversals()
     }
 
     /// Sends the open reversal of a transaction, if the log has one.

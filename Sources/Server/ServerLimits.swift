@@ -11,4 +11,6 @@ enum ServerLimits {
     /// How long the start waits for the verification of the commits of databases that went back in time, milliseconds; it goes on in
     /// the background.
     static let verificationStartWaitMax: Int64 = 10_000
+    /// How long orders are not taken after the control socket broke.
+    static let controlRestartPause = Duration.seconds(1)
 }

@@ -81,9 +81,11 @@ struct ServerRun {
         }
         events.emit(.info, .starting, .message("epoch \(node.pair.epoch), state in \(settings.stateDirectory)"))
         let server: PaymentServer
+        let control = ControlServer(node: node)
         do {
-            server = try await start(node, key)
+            server = try await start(node, key, control)
         } catch {
+            await control.close()
             await node.close()
             throw error
         }
@@ -94,17 +96,18 @@ struct ServerRun {
             break
         }
         periodic.cancel()
-        return await drain(node, server)
+        return await drain(node, server, control)
     }
 
     /// Everything that comes before and with the opening of the port.
-    private func start(_ node: Node, _ key: TokenKey) async throws -> PaymentServer {
+    private func start(_ node: Node, _ key: TokenKey, _ control: ControlServer) async throws -> PaymentServer {
         try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
         let plan = try await node.plan(isServing: false)
         await node.carryOut(plan)
         await node.settleContinuity(after: plan)
         report(plan)
         await node.verifyCommits(atMost: Milliseconds(ServerLimits.verificationStartWaitMax))
+        try await control.listen()
 
         let front = PaymentFront(
             node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
@@ -149,7 +152,8 @@ struct ServerRun {
     }
 
     /// Finishes what was begun, within the grace time.
-    private func drain(_ node: Node, _ server: PaymentServer) async -> Int32 {
+    private func drain(_ node: Node, _ server: PaymentServer, _ control: ControlServer) async -> Int32 {
+        await control.close()
         await server.stopListening()
         node.coordinator.beginDraining()
         let isDone = await node.waitUntilIdle(atMost: settings.drainTimeout, includingReversals: false)

@@ -13,6 +13,8 @@ public enum Event: String, Sendable {
     case reversal
     /// A database lost what it had committed or rolled back: it was restored or failed over.
     case backInTime = "back_in_time"
+    /// An operator ordered something: who, what, and what came of it.
+    case order
     case fencedOut = "fenced_out"
     case fault
 }

@@ -19,7 +19,7 @@ struct ListCommand: AsyncParsableCommand {
             table.add(
                 active.transaction.description,
                 Timestamp.text(microseconds: active.begin.writtenAt.microseconds), intent.amount.description,
-                active.stateName, intent.requestID.text, intent.maskedPAN.text)
+                active.listedState, intent.requestID.text, intent.maskedPAN.text)
         }
         for task in snapshot.reversals {
             table.add(

@@ -20,6 +20,9 @@ struct RecoverProgram: AsyncParsableCommand {
             ShowCommand.self,
             RestoreCommand.self,
             DoctorCommand.self,
+            ResolveCommand.self,
+            ReversalsCommand.self,
+            OrphansCommand.self,
         ],
         defaultSubcommand: PlanCommand.self)
 
@@ -35,7 +38,11 @@ struct RecoverProgram: AsyncParsableCommand {
             }
             ProcessEnd.exit(ProgramExit.clean)
         } catch let refusal as StartRefusal {
-            fail(refusal.message, refusal.exitCode)
+            // Whoever meets a running server most often wants it to do what was asked.
+            let hint = refusal.exitCode == ProgramExit.inUse ? " To have the running server do it, give --online." : ""
+            fail(refusal.message + hint, refusal.exitCode)
+        } catch let error as ControlSocketError {
+            fail("\(error)", ProgramExit.failure)
         } catch let error as SettingError {
             fail("\(error)", error.variable.hasPrefix("--") ? ProgramExit.usage : ProgramExit.configuration)
         } catch let code as ExitCode {

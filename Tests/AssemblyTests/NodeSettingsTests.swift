@@ -83,6 +83,7 @@ import Testing
         Effect("CLEARING_CB_OPEN_SECS", "7") { $0.coordinator.breaker.openFor.count == 7000 },
         Effect("REVERSAL_MAX_ATTEMPTS", "7") { $0.coordinator.reversals.refusalsMax == 7 },
         Effect("REVERSAL_BASE_DELAY_MS", "7") { $0.coordinator.reversals.backoff.base.count == 7 },
+        Effect("RESOLVE_TWO_PERSON", "1") { $0.resolveNeedsTwoPersons },
         Effect("RISK_ENABLED", "off") { $0.coordinator.velocity == nil },
         Effect("RISK_VEL_LIMIT", "7") { $0.coordinator.velocity?.limit == 7 },
         Effect("RISK_VEL_WINDOW_SEC", "7") { $0.coordinator.velocity?.window.count == 7000 },

@@ -138,6 +138,37 @@ import Testing
         #expect(try await world.order(.reopen(ended, lost)) == .failure(.busy(transaction)))
     }
 
+    @Test("Goal: a reversal that is parked by order is not sent; one that is released is sent at once")
+    func parksAndReleasesAReversal() async throws {
+        let world = World {
+            $0.reversals = .init(
+                refusalsMax: 3, backoff: Backoff(base: .seconds(60), ceiling: .seconds(60)), inFlightMax: 4)
+        }
+        world.database.votes.answer(.no(.unavailable("out of slots")))
+        world.clearing.reversals.answer(.failed("out"))
+        try await world.pay("r1")
+        try await eventually("it was tried") { world.clearing.reversals.orders.count == 1 }
+        try await world.idle(includingReversals: false)
+        let transaction = try #require(world.log.reversals.first).transaction
+        let warrant = Warrant(.order, actor: "alice", reason: "looked at it")
+
+        let release = LogWrite.releaseReversal(ReversalReleasedRecord(transaction: transaction, warrant: warrant))
+        _ = try await world.order(release).get()
+        try await eventually("it is sent now and not in a minute") { world.clearing.reversals.orders.count == 2 }
+        try await world.settle()
+
+        let park = LogWrite.parkReversal(ReversalParkedRecord(transaction: transaction, reason: "wait for the issuer"))
+        _ = try await world.order(park).get()
+        #expect(await world.gauges().openReversals == 0)
+        #expect(world.log.reversals.first?.parkedReason == "wait for the issuer")
+        world.clearing.reversals.answer(.acknowledged)
+        _ = try await world.order(release).get()
+        try await world.idle()
+        #expect(world.clearing.reversals.orders.count == 3)
+        #expect(world.log.reversals.isEmpty)
+        #expect(try await world.order(release) == .failure(.log(.noReversal(transaction))))
+    }
+
     @Test("Goal: no step of the protocol itself can be ordered")
     func refusesProtocolSteps() async throws {
         let world = World()

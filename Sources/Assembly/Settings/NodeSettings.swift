@@ -15,6 +15,8 @@ public struct NodeSettings: Sendable {
     public var coordinator: CoordinatorSettings
     public var tokenKeyFile: String
     public var amountMaxMajorUnits: Int64
+    /// Whether an order to resolve a transaction needs a second person's.
+    public var resolveNeedsTwoPersons: Bool
     public var recoveryInterval: Milliseconds
     public var drainTimeout: Milliseconds
     public var listener: Listener
@@ -46,6 +48,7 @@ public struct NodeSettings: Sendable {
         coordinator = try Self.coordinator(read)
         tokenKeyFile = NSString(string: try read.text("TOKEN_KEY_FILE")).expandingTildeInPath
         amountMaxMajorUnits = Int64(try read.integer("AMOUNT_MAX", in: 1...1_000_000_000))
+        resolveNeedsTwoPersons = try read.flag("RESOLVE_TWO_PERSON")
         recoveryInterval = try read.seconds("RECOVERY_INTERVAL", in: 1...86_400)
         drainTimeout = try read.seconds("DRAIN_TIMEOUT", in: 0...3600)
         listener = try Self.listener(source, read)

@@ -46,6 +46,9 @@ extension NodeSettings {
         Setting(
             variable: "REVERSAL_BASE_DELAY_MS", defaultText: "250",
             help: "milliseconds before the first repeat of a reversal"),
+        Setting(
+            variable: "RESOLVE_TWO_PERSON", defaultText: "0",
+            help: "1: an order to resolve a payment counts when a second person has given it too"),
         Setting(variable: "RISK_ENABLED", defaultText: "1", help: "1 or 0: card velocity"),
         Setting(variable: "RISK_VEL_LIMIT", defaultText: "20", help: "payments of a card in the window"),
         Setting(variable: "RISK_VEL_WINDOW_SEC", defaultText: "60", help: "the window, seconds"),

@@ -75,6 +75,21 @@ public struct ReversalQueue: Sendable {
         return .withdrawn
     }
 
+    /// Makes a task due now and forgets its refusals, because an operator wants it sent. One that is on its way stays there.
+    ///
+    /// - Returns: whether it is here.
+    public mutating func hasten(_ transaction: TransactionID, at now: MonotonicTime) -> Bool {
+        guard var entry = entries[transaction] else { return false }
+        entry.task.refusals = 0
+        if let due = entry.due, due > now {
+            entry.due = now
+            postponed.remove(transaction)
+            schedule.insert(Due(at: now, transaction: transaction))
+        }
+        entries[transaction] = entry
+        return true
+    }
+
     public func isInFlight(_ transaction: TransactionID) -> Bool {
         entries[transaction].map { $0.due == nil } ?? false
     }

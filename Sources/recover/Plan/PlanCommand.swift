@@ -15,6 +15,9 @@ struct PlanCommand: AsyncParsableCommand {
     @Flag(help: "Print what would be done and why; change nothing.")
     var dryRun = false
 
+    @Flag(help: "Have the running server make a recovery pass now, then print what it leaves.")
+    var online = false
+
     @Flag(help: "Print the plan as JSON.")
     var json = false
 
@@ -42,6 +45,13 @@ struct PlanCommand: AsyncParsableCommand {
         guard wait.milliseconds <= Milliseconds.seconds(86_400) else {
             throw ValidationError("--wait takes at most a day")
         }
+        if online, dryRun || planOut != nil || apply != nil {
+            throw ValidationError(
+                "--online has the server act at once; it goes with no plan that is only shown or kept")
+        }
+        if online, selection.olderThan != nil {
+            throw ValidationError("--online is narrowed by --only; the server knows no --older-than")
+        }
         if apply != nil, planOut != nil {
             throw ValidationError("--plan-out writes a plan, --apply takes one: use one of them")
         }
@@ -60,7 +70,9 @@ struct PlanCommand: AsyncParsableCommand {
             try PlanFile.check(file, isOf: log, apply, stateDirectory: settings.stateDirectory)
         }
         let code: Int32
-        if dryRun || planOut != nil {
+        if online {
+            code = try await OnlineRecovery(settings: settings, selection: selection, asJSON: json).run()
+        } else if dryRun || planOut != nil {
             code = try await printPlan(settings, file)
         } else {
             let execution = PlanExecution(

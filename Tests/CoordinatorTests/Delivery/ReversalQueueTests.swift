@@ -14,6 +14,8 @@ private final class Worker {
         queue.enqueue(task, at: now, mayHaveBeenSent: mayHaveBeenSent)
     }
 
+    func hasten(_ transaction: TransactionID, at now: MonotonicTime) -> Bool { queue.hasten(transaction, at: now) }
+
     func takeDue(at now: MonotonicTime) -> ReversalOrder? { queue.takeDue(at: now) }
 
     func postpone(_ transaction: TransactionID, until: MonotonicTime) { queue.postpone(transaction, until: until) }
@@ -178,5 +180,32 @@ private final class Worker {
         _ = queue.replied(first.transaction, .acknowledged, at: Self.time(21))
         #expect(queue.takeDue(at: Self.time(260))?.transaction == second.transaction)
         #expect(queue.takeDue(at: Self.time(30_000)) == nil, "the old time is not a second order")
+    }
+
+    @Test(
+        "Goal: what an operator wants sent is due at once, its refusals forgotten; what is on its way is not sent twice"
+    )
+    func whatIsHastenedIsDueAtOnce() throws {
+        let queue = Self.queue(1)
+        let id = Samples.transactionID(1)
+        for _ in 1...2 {
+            let due = try #require(queue.nextDue)
+            _ = try #require(queue.takeDue(at: due))
+            _ = queue.replied(id, .refused("no"), at: due)
+        }
+        let later = try #require(queue.nextDue)
+        let now = Self.time(500)
+        #expect(now < later && queue.takeDue(at: now) == nil)
+        #expect(queue.hasten(id, at: now))
+        #expect(queue.openCount == 1 && queue.nextDue == now)
+        #expect(queue.takeDue(at: now)?.transaction == id)
+        #expect(queue.hasten(id, at: now), "it is here")
+        #expect(queue.takeDue(at: now) == nil, "it is on its way")
+        guard case .reversalRefused(let record)? = queue.replied(id, .refused("no"), at: now) else {
+            Issue.record("a third refusal would have parked it")
+            return
+        }
+        #expect(record.refusals == 1)
+        #expect(!queue.hasten(Samples.transactionID(9), at: now))
     }
 }

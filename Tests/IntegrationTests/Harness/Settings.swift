@@ -8,6 +8,8 @@ enum Settings {
     static let kills = number("HOLDFAST_KILLS", default: 10)
     /// How many payments are sent to two servers at once.
     static let contendedRounds = number("HOLDFAST_ROUNDS", default: 200)
+    /// How many payments are made beside an operator's orders, at least.
+    static let besidePayments = number("HOLDFAST_BESIDE", default: 3000)
     /// Whether the files of every test are left behind; those of a failed one always are.
     static let keepsFiles = ProcessInfo.processInfo.environment["HOLDFAST_KEEP"] == "1"
 

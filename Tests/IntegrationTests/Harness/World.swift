@@ -218,7 +218,9 @@ final class World {
             open += try simulator.book().filter { $0.state == .held }.map { "\($0.transactionID) is still held" }
             for (name, server) in servers where server.process.isRunning {
                 let metrics = try server.metrics()
-                let (enqueued, done) = (metrics["reversal_enqueued"] ?? 0, metrics["reversal_succeeded"] ?? 0)
+                let enqueued = metrics["reversal_enqueued"] ?? 0
+                // One that was parked counts again when it is sent again.
+                let done = (metrics["reversal_succeeded"] ?? 0) + (metrics["reversal_parked"] ?? 0)
                 // What an earlier start has left is sent by a later one, which may count only the success.
                 if starts[name] == 1 ? enqueued != done : enqueued > done {
                     open.append("server \(name) has \(enqueued) reversals, \(done) succeeded")

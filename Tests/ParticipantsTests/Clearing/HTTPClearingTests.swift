@@ -1,6 +1,7 @@
 import Coordinator
 import NIOCore
 import NIOPosix
+import Payments
 import Synchronization
 import Testing
 
@@ -271,6 +272,25 @@ import Testing
                 }
                 #expect(isOnLoop)
             }
+        }
+    }
+
+    // MARK: what nothing is known of
+
+    /// Goal: of a payment that was taken in with nothing known but its id, the network is told the id alone.
+    @Test func namelessMessages() throws {
+        let known = try Fixture.intent()
+        let nameless = PaymentIntent(
+            requestID: try #require(RequestID(Fixture.transaction.description)), kind: known.kind,
+            amount: Money(minorUnits: 0, currency: .usDollar), merchant: known.merchant, maskedPAN: known.maskedPAN,
+            panToken: known.panToken, requestHash: known.requestHash, reference: nil)
+        for action in [ClearingMessage.Action.commit, .abort] {
+            let message = ClearingMessage(
+                action: action, transaction: Fixture.transaction, intent: nameless, isRepeat: true)
+            let text = String(decoding: message.encoded().readableBytesView, as: UTF8.self)
+            #expect(
+                text
+                    == #"{"action":"\#(action.rawValue)","transaction_id":"\#(Fixture.transaction)","repeat":true}"#)
         }
     }
 }
