@@ -49,6 +49,8 @@ public enum LogLimits {
     public static let fencesFormerMax = 256
     /// Damaged values that one look-through reports one by one; all are counted.
     public static let damagedListedMax = 1000
+    /// How often a picture is taken anew whose meta page the writer has written over before it was read.
+    static let pageCheckAttempts = 100
     /// How often the state directory's lock is tried before it counts as held by another server.
     static let lockAttempts = 5
     /// The pause between two tries, microseconds.

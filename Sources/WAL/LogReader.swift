@@ -36,6 +36,12 @@ public final class LogReader: Sendable {
         try read { store, reading throws(LogError) in try store.checkFormat(in: reading) }
     }
 
+    /// A reader in the process of the owner, on the environment that the owner has open: for tests.
+    init(beside store: LogStore, path: String) {
+        self.path = path
+        self.store = Mutex(store)
+    }
+
     /// Everything unfinished. Values that cannot be read are counted in `quarantined` and left where they are.
     public func snapshot() throws(LogError) -> LogSnapshot {
         try read { store, reading throws(LogError) in try store.readSnapshot(in: reading).0 }

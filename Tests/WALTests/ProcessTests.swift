@@ -111,9 +111,9 @@ struct ProcessTests {
         do {
             let reader = try LogReader(path: child.directory.path)
             next = try reader.snapshot().nextLSN
-            try reader.backUp(to: target)
+            try reader.backUp(to: target, now: Sample.startedAt)
             do {
-                try reader.backUp(to: target)
+                try reader.backUp(to: target, now: Sample.startedAt)
                 Issue.record("a backup was written over")
             } catch {
                 #expect(error.code == .exists)

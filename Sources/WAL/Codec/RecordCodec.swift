@@ -37,6 +37,17 @@ enum RecordCodec {
         return (kind, try reader.time(), try reader.transaction())
     }
 
+    /// The transaction by its place in the bytes, whether the value can be read or not; `nil` if it is too short, and
+    /// for records of the log itself.
+    static func transaction(in value: UnsafeRawBufferPointer) -> TransactionID? {
+        let offset = Envelope.headerBytes + 16
+        guard value.count >= offset + 16 else { return nil }
+        let id = TransactionID(
+            high: UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
+            low: UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)))
+        return id == TransactionID(high: 0, low: 0) ? nil : id
+    }
+
     /// Whether the value may be a record of `transaction`: looks at its place in the bytes alone, so that a search
     /// through a long history checks and decodes only what it finds.
     static func mayBelong(_ value: UnsafeRawBufferPointer, to transaction: TransactionID) -> Bool {

@@ -20,6 +20,8 @@ final class Environment: @unchecked Sendable {
 
     /// The name of LMDB's data file within the directory.
     static let dataFileName = "data.mdb"
+    /// The name of LMDB's own lock file beside it.
+    static let lockFileName = "lock.mdb"
 
     /// - Parameter directory: where `data.mdb` is or will be; it must exist.
     init(directory: String, access: Access) throws(LogError) {

@@ -18,6 +18,9 @@ struct Reading {
         return Database(index: index, name: name)
     }
 
+    /// The picture's number: that of the last commit in it.
+    var transactionNumber: UInt64 { UInt64(mdb_txn_id(handle)) }
+
     /// The stored bytes; `nil` if there are none under `key`.
     ///
     /// "The memory pointed to by the returned values is owned by the database. [...] values returned from the database

@@ -128,6 +128,49 @@ final class TestLog: Sendable {
         try txn.commit()
     }
 
+    /// Takes a value away behind the log's back.
+    func remove(_ name: KeyPath<LogStore, Database>, _ key: [UInt8]) throws {
+        guard let store = log.access.withLock({ $0?.store }) else { return }
+        let txn = try WriteTransaction(store.environment)
+        guard try txn.delete(store[keyPath: name], key) else {
+            throw LogError(.missing, "there is nothing under the key to remove")
+        }
+        try txn.commit()
+    }
+
+    /// Puts a value in behind the log's back.
+    func insert(_ name: KeyPath<LogStore, Database>, _ key: [UInt8], _ bytes: [UInt8]) throws {
+        guard let store = log.access.withLock({ $0?.store }) else { return }
+        let txn = try WriteTransaction(store.environment)
+        try txn.put(store[keyPath: name], key, bytes)
+        try txn.commit()
+    }
+
+    /// Changes a transaction's state behind the log's back.
+    func rewriteActive(_ number: UInt64, _ change: (inout ActiveTransaction) -> Void) throws {
+        let id = Sample.transaction(number)
+        try rewrite(\.active, Keys.transaction(id)) { bytes in
+            guard var state = bytes.withUnsafeBytes({ try? StateCodec.decodeActive($0, of: id) }) else { return bytes }
+            change(&state)
+            return StateCodec.encode(state)
+        }
+    }
+
+    /// Changes what is answered about a request_id behind the log's back.
+    func rewriteRequest(_ number: UInt64, _ status: RequestEntry.Status) throws {
+        let entry = RequestEntry(
+            transaction: Sample.transaction(number), intent: Sample.intent(number), status: status)
+        try rewrite(\.requests, Keys.request(Sample.intent(number).requestID)) { _ in StateCodec.encode(entry) }
+    }
+
+    /// Verifies the log as it is while it is open: what a reader in another process would see.
+    func verifyCopy() async throws -> LogVerification {
+        guard let store = log.access.withLock({ $0?.store }) else {
+            throw LogError(.closed, "the log of the test is closed")
+        }
+        return try LogReader(beside: store, path: directory.path).verify()
+    }
+
     /// Flips a bit of the stored value.
     func damage(_ name: KeyPath<LogStore, Database>, _ key: [UInt8]) throws {
         try rewrite(name, key) { bytes in
