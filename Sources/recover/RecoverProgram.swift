@@ -23,6 +23,10 @@ struct RecoverProgram: AsyncParsableCommand {
             ResolveCommand.self,
             ReversalsCommand.self,
             OrphansCommand.self,
+            VerifyCommand.self,
+            DumpCommand.self,
+            QuarantineCommand.self,
+            BackupCommand.self,
         ],
         defaultSubcommand: PlanCommand.self)
 
