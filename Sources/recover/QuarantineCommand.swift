@@ -7,8 +7,8 @@ import Telemetry
 struct QuarantineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quarantine",
-        abstract: "Show the values of the log that could not be read and were set aside.",
-        subcommands: [QuarantineListCommand.self, QuarantineShowCommand.self],
+        abstract: "Show the values of the log that could not be read and were set aside, and release them.",
+        subcommands: [QuarantineListCommand.self, QuarantineShowCommand.self, QuarantineReleaseCommand.self],
         defaultSubcommand: QuarantineListCommand.self)
 }
 
