@@ -78,22 +78,33 @@ import Testing
         let page = try SchemaPage.keys()
         let found = Set(document.keys).union(transaction).union(reversal).union(prepared)
         #expect(found.subtracting(page).isEmpty, "the page misses \(found.subtracting(page))")
-        let optional: Set<String> = ["refused", "entry", "why", "decision_lsn"]
+        let optional: Set<String> = ["refused", "entry", "why", "decision_lsn", "lost", "network_status"]
         #expect(page.subtracting(found).subtracting(optional).isEmpty, "\(page.subtracting(found))")
     }
 }
 
 /// The keys that docs/reference/plan-schema.md describes: the code at the begin of each table's line.
 enum SchemaPage {
-    static func keys(file: String = #filePath) throws -> Set<String> {
+    static func keys() throws -> Set<String> {
+        Set(try text().matches(of: /(?m)^\| `([a-z_]+)`/).map { String($0.output.1) })
+    }
+
+    static func text() throws -> String { try Repository.text("docs/reference/plan-schema.md") }
+}
+
+/// The files of the repository that say what the program does.
+enum Repository {
+    static func text(_ path: String, file: String = #filePath) throws -> String {
+        try String(contentsOf: root(file: file).appendingPathComponent(path), encoding: .utf8)
+    }
+
+    static func root(file: String = #filePath) -> URL {
         var folder = URL(fileURLWithPath: file).resolvingSymlinksInPath().deletingLastPathComponent()
         while !FileManager.default.fileExists(atPath: folder.appendingPathComponent("Package.swift").path),
             folder.path != "/"
         {
             folder.deleteLastPathComponent()
         }
-        let text = try String(
-            contentsOf: folder.appendingPathComponent("docs/reference/plan-schema.md"), encoding: .utf8)
-        return Set(text.matches(of: /(?m)^\| `([a-z_]+)`/).map { String($0.output.1) })
+        return folder
     }
 }

@@ -72,5 +72,29 @@ enum Samples {
         return RecoveryPlan(.init(snapshot: snapshot, liveEpoch: nil, observations: [db1: state], history: history))
     }
 
+    /// The plan of a log that has lost its tail.
+    static func brokenPlan(
+        _ active: [ActiveTransaction] = [], at state: DatabaseObservation.State = seen(),
+        says statuses: [UInt64: ClearingStatus] = [:], lost: [LostTransaction] = []
+    ) -> RecoveryPlan {
+        let loss = LogBreak(cause: .restored, firstLostEpoch: Epoch(rawValue: 1), at: WallTime(microseconds: 1))
+        let snapshot = LogSnapshot(
+            log: log, owner: FencePair(epoch: Epoch(rawValue: 2), incarnation: Incarnation(rawValue: 7)),
+            nextLSN: LSN(rawValue: 1000), active: active, reversals: [], fences: [], quarantined: 0,
+            continuity: .broken(loss))
+        return RecoveryPlan(
+            .init(
+                snapshot: snapshot, liveEpoch: nil, observations: [db1: state], history: [:],
+                statuses: Dictionary(uniqueKeysWithValues: statuses.map { (transaction($0.key), $0.value) }),
+                lost: lost))
+    }
+
+    /// A branch without a record.
+    static func lost(_ number: UInt64, says status: ClearingStatus?) -> LostTransaction {
+        LostTransaction(
+            transaction: transaction(number), epoch: Epoch(rawValue: 1), prepared: [db1], witnessed: [], row: nil,
+            status: status)
+    }
+
     static func document(_ plan: RecoveryPlan) -> PlanDocument { PlanDocument(plan, now: WallTime(microseconds: 0)) }
 }

@@ -5,11 +5,14 @@ extension AdoptionVerdict {
     /// For programs; never changed.
     var code: String {
         switch verdict {
-        case .adopt(let record): record.outcome == .committed ? "adopt_commit" : "adopt_abort"
+        case .adopt(let record): Self.adoptingCodes[record.outcome == .committed ? 0 : 1]
         case .awaitEvidence: "await_evidence"
         case .contradiction: "contradiction"
         }
     }
+
+    /// Of those that take it into the log: as committed, as aborted.
+    static let adoptingCodes = ["adopt_commit", "adopt_abort"]
 
     /// Why.
     var evidence: String {
@@ -56,23 +59,45 @@ extension PlanDocument.Adoption {
         amount = adoption.amount
         databases = Dictionary(
             adoption.states.map { ($0.database, $0.state) }, uniquingKeysWith: { first, _ in first })
-        network = adoption.found.status.map { "\($0)" } ?? "not asked"
+        networkStatus = adoption.found.status?.code
         verdict = adoption.code
         evidence = adoption.evidence
         action = adoption.action
-        isCarriedOut = adoption.isWork
         fingerprint = Fingerprint.text(
-            of: Self.basis(log: log, txnId, epoch, databases, network, verdict))
+            of: Self.basis(log: log, txnId, epoch, databases, networkStatus, verdict))
     }
 
-    func basis(log: String) -> PlanBasis { Self.basis(log: log, txnId, epoch, databases, network, verdict) }
+    func basis(log: String) -> PlanBasis { Self.basis(log: log, txnId, epoch, databases, networkStatus, verdict) }
+
+    /// Whether carrying the plan out takes it into the log. By the code, which the fingerprint covers.
+    var isCarriedOut: Bool { AdoptionVerdict.adoptingCodes.contains(verdict) }
 
     private static func basis(
-        log: String, _ txnId: String, _ epoch: UInt64, _ databases: [String: String], _ network: String,
-        _ verdict: String
+        log: String, _ txnId: String, _ epoch: UInt64, _ databases: [String: String],
+        _ networkStatus: String?, _ verdict: String
     ) -> PlanBasis {
         [("log", log), ("transaction", txnId), ("epoch", "\(epoch)")]
             + databases.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-            + [("the network", network), ("the verdict", verdict)]
+            + PlanDocument.word(ofNetwork: networkStatus) + [("the verdict", verdict)]
+    }
+}
+
+extension PlanDocument {
+    /// The network's word as a piece of what an entry was judged from; nothing where it was not asked.
+    static func word(ofNetwork status: String?) -> PlanBasis { status.map { [("the network's word", $0)] } ?? [] }
+}
+
+extension ClearingStatus {
+    /// For programs; never changed. Why it could not be asked is nothing that a judgement rests on.
+    var code: String {
+        switch self {
+        case .held: "held"
+        case .settled: "settled"
+        case .released: "released"
+        case .declined: "declined"
+        case .tombstone: "tombstone"
+        case .unknown: "unknown"
+        case .unreachable: "unreachable"
+        }
     }
 }

@@ -97,7 +97,9 @@ struct PlanCommand: AsyncParsableCommand {
         let isClean =
             !plan.hasWork && !plan.hasRemainder && lost?.isEmpty ?? true
             && match.map { $0.refused.isEmpty && !$0.leavesOthers } ?? true
-        return !complete.unreachable.isEmpty
+        // As in the execution: what a file does not name is left, and why is told too.
+        let silence = (match == nil ? plan : complete).networkSilence
+        return !complete.unreachable.isEmpty || silence != nil
             ? ProgramExit.unreachable : isClean ? ProgramExit.clean : ProgramExit.inDoubt
     }
 }

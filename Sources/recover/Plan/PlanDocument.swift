@@ -40,6 +40,8 @@ struct PlanDocument: Codable, Equatable {
         /// The codes that count when the plan is applied.
         let findings: [String: String]
         let network: NetworkState
+        /// What the network said, where it was asked for evidence.
+        let networkStatus: String?
         let fingerprint: String
     }
 
@@ -68,9 +70,11 @@ struct PlanDocument: Codable, Equatable {
         let txnId: String
         let epoch: UInt64
         let amount: String
+        /// What was found where: `prepared` or `committed`.
         let databases: [String: String]
-        let network, verdict, evidence, action: String
-        let isCarriedOut: Bool
+        /// What the network said; `nil` where it was not asked.
+        let networkStatus: String?
+        let verdict, evidence, action: String
         let fingerprint: String
     }
 
@@ -141,22 +145,25 @@ extension PlanDocument.Transaction {
             verdict.findings.map { ($0.branch.participant.description, $0.state.code) },
             uniquingKeysWith: { first, _ in first })
         network = NetworkState(active, in: plan)
+        networkStatus = verdict.status?.code
         fingerprint = Fingerprint.text(
             of: Self.basis(
                 log: plan.log.description, txnId: txnId, epoch: epoch, beginLsn: beginLsn, decision: decision,
                 decisionLsn: decisionLsn, parkedLsns: parkedLsns, findings: findings, network: network,
-                verdict: self.verdict))
+                networkStatus: networkStatus, verdict: self.verdict))
     }
 
     func basis(log: String) -> PlanBasis {
         Self.basis(
             log: log, txnId: txnId, epoch: epoch, beginLsn: beginLsn, decision: decision, decisionLsn: decisionLsn,
-            parkedLsns: parkedLsns, findings: findings, network: network, verdict: verdict)
+            parkedLsns: parkedLsns, findings: findings, network: network, networkStatus: networkStatus,
+            verdict: verdict)
     }
 
     private static func basis(
         log: String, txnId: String, epoch: UInt64, beginLsn: UInt64, decision: String, decisionLsn: UInt64?,
-        parkedLsns: [UInt64], findings: [String: String], network: NetworkState, verdict: String
+        parkedLsns: [UInt64], findings: [String: String], network: NetworkState,
+        networkStatus: String?, verdict: String
     ) -> PlanBasis {
         [
             ("log", log), ("transaction", txnId), ("epoch", "\(epoch)"), ("BEGIN", "record \(beginLsn)"),
@@ -164,7 +171,8 @@ extension PlanDocument.Transaction {
             ("its parking", parkedLsns.map { "record \($0)" }.joined(separator: ", ")),
         ]
             + findings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-            + [("the network", network.rawValue), ("the verdict", verdict)]
+            + [("the network", network.rawValue)] + PlanDocument.word(ofNetwork: networkStatus)
+            + [("the verdict", verdict)]
     }
 
     fileprivate static func place(_ lsn: UInt64?) -> String { lsn.map { "record \($0)" } ?? "nowhere" }

@@ -51,8 +51,7 @@ struct PlanExecution {
         let match = file.map { PlanMatch($0, now: first) }
         let chosen = match?.plan ?? first.filtered(begunUntil)
         try PlanPrinter.show(chosen, refused: match?.refused ?? [], asJSON: asJSON)
-        await node.carryOut(chosen)
-        await node.settleContinuity(after: chosen)
+        await act(node, chosen)
         // Before anything is said to be without doubt: what a database that went back in time has lost.
         await node.verifyCommits(atMost: Self.verificationWait)
         let last = try await finish(node, begunUntil)
@@ -97,19 +96,28 @@ struct PlanExecution {
             await node.flushLog()
             let plan = try await node.plan(isServing: false)
             let rest = plan.filtered(selected)
-            let mayChange =
-                !rest.unreachable.isEmpty || (file == nil && (rest.hasWork || rest.continuity.isBroken))
-            if isOver || !mayChange { return plan }
-            if file == nil {
-                await node.carryOut(rest)
-                await node.settleContinuity(after: rest)
-            }
+            if isOver || !mayChange(rest) { return plan }
+            if file == nil { await act(node, rest) }
             try await Task.sleep(for: Self.rescanPause)
         }
     }
 
+    /// Whether another look may find something else.
+    private func mayChange(_ rest: RecoveryPlan) -> Bool {
+        if !rest.unreachable.isEmpty || rest.networkSilence != nil { return true }
+        // With a plan file nothing further is carried out, and a part of a plan never makes the log whole.
+        return file == nil
+            && (rest.hasWork || rest.awaitsEvidence || (selection.isEmpty && rest.continuity.isBroken))
+    }
+
+    private func act(_ node: Node, _ plan: RecoveryPlan) async {
+        await node.carryOut(plan)
+        if plan.settlesContinuity { await node.settleContinuity(after: plan) }
+    }
+
     /// Whether what is left is left because the network does not answer.
     private func unreachableNetwork(_ node: Node, _ plan: RecoveryPlan) async -> String? {
+        if let why = plan.networkSilence { return why }
         let unconfirmed = plan.transactions.first { NetworkState($0.transaction, in: plan) == .toConfirm }
         guard
             let transaction = plan.reversals.first(where: { $0.parkedReason == nil })?.transaction

@@ -31,12 +31,18 @@ struct PlanReport {
                 .init(begin.record.transaction.description), .init(Age.text(since: begin.writtenAt, now: now)),
                 .init(begin.record.intent.amount.description), .init(verdict.transaction.stateName),
                 .init(verdict.findings.map(\.words).joined(separator: ", ")),
-                .init(NetworkState(verdict.transaction, in: plan).words),
+                .init(network(verdict)),
                 .init(verdict.verdict.code, verdict.verdict.style), .init(verdict.evidence),
                 .init(verdict.verdict.action),
             ])
         }
         return table
+    }
+
+    /// What the log knows of the network and, where it was asked, what it says itself.
+    private func network(_ verdict: TransactionVerdict) -> String {
+        let logged = NetworkState(verdict.transaction, in: plan).words
+        return verdict.status.map { "\(logged), says \($0.code)" } ?? logged
     }
 
     private var reversals: Table {
@@ -61,7 +67,8 @@ struct PlanReport {
                 .init(adoption.found.transaction.description), .init(adoption.found.epoch.description),
                 .init(adoption.amount),
                 .init(adoption.states.map { "\($0.database) \($0.state)" }.joined(separator: ", ")),
-                .init(adoption.found.status.map { "\($0)" } ?? "not asked"), .init(adoption.code, adoption.style),
+                .init(adoption.found.status.map { "says \($0.code)" } ?? "not asked"),
+                .init(adoption.code, adoption.style),
                 .init(adoption.evidence), .init(adoption.action),
             ])
         }
@@ -103,6 +110,8 @@ struct PlanReport {
         return "\nThis log \(what): nothing is presumed, evidence decides. "
             + (plan.settlesContinuity
                 ? "All of it is there: after this plan the log is whole."
-                : "Not all of it is there yet: look again later.")
+                : plan.awaitsEvidence || !plan.unreachable.isEmpty
+                    ? "Not all of it is there yet: look again later."
+                    : "The log is whole again when a plan with all of it has been carried out.")
     }
 }

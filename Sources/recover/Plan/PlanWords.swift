@@ -238,6 +238,17 @@ extension RecoveryPlan {
             + strays.count { $0.isWork } + adoptions.count { $0.isWork }
     }
 
+    /// Why the network did not answer where it was asked for evidence; `nil` if it did, or was not asked.
+    var networkSilence: String? {
+        for case .unreachable(let why)? in transactions.map(\.status) + adoptions.map(\.found.status) { return why }
+        return nil
+    }
+
+    /// Whether something cannot be told yet, for want of evidence.
+    var awaitsEvidence: Bool {
+        transactions.contains { $0.verdict == .awaitEvidence } || adoptions.contains(where: \.isOpen)
+    }
+
     /// Why a database is missing from the plan.
     func words(of participant: DatabaseIndex) -> String {
         "\(participant) could not be reached: \(unreachable[participant] ?? "")"
