@@ -92,6 +92,11 @@ struct Location: ParsableArguments {
     var stateDirectory: String {
         get throws { try NodeSettings.stateDirectory(source) }
     }
+
+    /// Whether a database is named.
+    var hasDatabases: Bool {
+        get throws { try NodeSettings.hasDatabases(source) }
+    }
 }
 
 /// `exit(3)` under a name that a command's own `exit(withError:)` does not hide.

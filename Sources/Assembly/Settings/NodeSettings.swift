@@ -74,6 +74,11 @@ public struct NodeSettings: Sendable {
         try SettingReader(source).flag("ALLOW_UNSAFE_FILE_SYSTEM")
     }
 
+    /// Whether a database is named at all, for commands that ask databases only then.
+    public static func hasDatabases(_ source: SettingSource) -> Bool {
+        source.text("DB_URI") != nil || !source.numberedDatabases.isEmpty
+    }
+
     private func refuseKeyInStateDirectory() throws(SettingError) {
         let directory = URL(fileURLWithPath: stateDirectory).standardizedFileURL.resolvingSymlinksInPath().path
         let key = URL(fileURLWithPath: tokenKeyFile).standardizedFileURL

@@ -8,6 +8,8 @@ struct Terminal: Sendable, Equatable {
     let hasColour: Bool
     /// Columns; `nil` where lines are as long as they are.
     let width: Int?
+    /// Lines of the screen; `nil` where that is not known or there is none.
+    let height: Int?
 
     /// Neither width nor colours: files, pipes.
     static let none = Terminal(isInteractive: false, hasColour: false, width: nil)
@@ -16,19 +18,21 @@ struct Terminal: Sendable, Equatable {
     ///   - isTerminal: whether the stream is one.
     ///   - environment: NO_COLOR (set to anything but nothing) and TERM=dumb forbid colours, the latter cursor movements too;
     ///     COLUMNS overrides the width.
-    ///   - width: what the terminal says of itself.
-    init(isTerminal: Bool, environment: [String: String], width: Int?) {
+    ///   - width, height: what the terminal says of itself.
+    init(isTerminal: Bool, environment: [String: String], width: Int?, height: Int? = nil) {
         let isDumb = environment["TERM"] == "dumb" || (environment["TERM"] ?? "").isEmpty
         isInteractive = isTerminal && !isDumb
         hasColour = isTerminal && !isDumb && (environment["NO_COLOR"] ?? "").isEmpty
         let given = environment["COLUMNS"].flatMap(Int.init).flatMap { $0 > 0 ? $0 : nil }
         self.width = isTerminal ? given ?? width : nil
+        self.height = isTerminal ? height : nil
     }
 
     private init(isInteractive: Bool, hasColour: Bool, width: Int?) {
         self.isInteractive = isInteractive
         self.hasColour = hasColour
         self.width = width
+        height = nil
     }
 
     init(descriptor: Int32) {
@@ -37,7 +41,7 @@ struct Terminal: Sendable, Equatable {
         let isKnown = isTerminal && ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
         self.init(
             isTerminal: isTerminal, environment: ProcessInfo.processInfo.environment,
-            width: isKnown ? Int(size.ws_col) : nil)
+            width: isKnown ? Int(size.ws_col) : nil, height: isKnown && size.ws_row > 0 ? Int(size.ws_row) : nil)
     }
 
     /// Where data goes. Read anew each time: a window may change its size.

@@ -1,42 +1,4 @@
-import ArgumentParser
-import Assembly
 import Coordinator
-import Payments
-import Telemetry
-
-/// Shows the whole history of one transaction from the log.
-struct ShowCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show the history of one transaction, record by record.")
-
-    @OptionGroup var location: Location
-
-    @Argument(help: "The txn_id (visa_...).")
-    var transaction: String
-
-    func validate() throws {
-        guard TransactionID(transaction) != nil else {
-            throw ValidationError("“\(transaction)” is not a txn_id; it looks like visa_ and 32 hexadecimal digits")
-        }
-    }
-
-    func run() async throws {
-        guard let id = TransactionID(transaction) else { return }
-        let history = try Observer.history(of: id, stateDirectory: location.stateDirectory)
-        guard let first = history.first else {
-            throw StartRefusal("the log has no record of \(id), or no more", exitCode: ProgramExit.failure)
-        }
-        Output.line("\(id)\n")
-        var table = Table(.right("LSN"), "TIME", .right("AFTER"), .flexible("RECORD"))
-        for entry in history {
-            let milliseconds = Double(entry.writtenAt.microseconds - first.writtenAt.microseconds) / 1000
-            table.add(
-                entry.lsn.description, Timestamp.text(microseconds: entry.writtenAt.microseconds),
-                "\(milliseconds) ms", entry.record.words)
-        }
-        Output.line(table.text(for: .output))
-    }
-}
 
 extension LogRecord {
     /// One line for people.
