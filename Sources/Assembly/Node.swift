@@ -27,6 +27,7 @@ public final class Node: Sendable {
     let clearing: HTTPClearing
     private let problems: StartProblems
     private let reconciling: ReconcilingFlag
+    let watch = Watch()
     let clockAtStart = ClockReading.now()
     let verifications = Verifications()
 

@@ -79,7 +79,7 @@ extension Node {
     }
 
     /// The periodic pass of a running server: branches that nobody explains are reported, those of ended transactions are carried out
-    /// again, and what is older than the retention is trimmed.
+    /// again, and what is unfinished is told.
     public func periodicPass() async {
         await verifyCommits(atMost: Self.verificationWait)
         await recordPositions()
@@ -88,27 +88,21 @@ extension Node {
                 let plan = try await plan(isServing: false)
                 await carryOut(plan)
                 await settleContinuity(after: plan)
-                return
+                return note(plan)
             }
             let plan = try await plan(isServing: true)
-            let orphans = plan.strays.count { $0.verdict == .orphan }
-            if orphans > 0 {
-                events.emit(
-                    .warning, .recovery, .count("orphans", orphans),
-                    .message("prepared transactions of this log without a record; see recover --dry-run"))
-            }
             await carryOut(plan.onlyStrays)
+            note(plan)
         } catch {
             events.emit(.error, .recovery, .message("the periodic pass failed: \(error)"))
         }
-        await tidyLog()
     }
 
     /// How long one pass waits for the commits of a database that went back in time; the verification goes on beside the next ones.
     private static let verificationWait = Milliseconds.seconds(2)
 
     /// Drops what is older than the retention, and what dead readers kept from being used again.
-    private func tidyLog() async {
+    public func tidyLog() async {
         do {
             try log.clearStaleReaders()
         } catch {

@@ -61,6 +61,8 @@ extension PaymentFront {
         let logAdmits = node.logAdmits()
         let isReconciling = node.isReconciling
         let unverified = node.unverifiedDatabases
+        let now = SystemClock.wall()
+        let concerns = node.concerns.map { "unfinished: " + $0.words(at: now) }
         node.coordinator.gauges { gauges in
             var lines = databases.map { "\($0.0): \($0.1 ? "available" : "unavailable")" }
             lines.append("log: \(logAdmits ? "has room" : "admits no new payments")")
@@ -69,7 +71,7 @@ extension PaymentFront {
             lines.append("unfinished transactions: \(gauges.unfinished)")
             lines.append("waiting for an operator: \(gauges.parked)")
             lines.append("open reversals: \(gauges.openReversals)")
-            lines += unverified
+            lines += unverified + concerns
             if gauges.isDraining { lines.append("draining") }
             let body = ([word] + lines).joined(separator: "\n")
             completion(QueryAnswer(body: body, isJSON: false, isAvailable: isReady))
@@ -95,12 +97,13 @@ extension PaymentFront {
 
     private func metrics(_ form: MetricsForm, _ completion: @escaping @Sendable (QueryAnswer) -> Void) {
         let counts = node.counters.snapshot
+        let watched = ConcernGauges(node.concerns, now: SystemClock.wall()).named
         node.coordinator.gauges { gauges in
             switch form {
             case .json:
                 let members =
                     counts.map { #""\#($0.counter.name)":\#($0.count)"# }
-                    + gauges.named.map {
+                    + (gauges.named + watched).map {
                         #""\#($0.name)":\#($0.value)"#
                     }
                 completion(QueryAnswer(body: "{\(members.joined(separator: ","))}", isJSON: true))
@@ -110,13 +113,39 @@ extension PaymentFront {
                     let name = "holdfast_\(counter.name)_total"
                     text += "# HELP \(name) \(counter.help)\n# TYPE \(name) counter\n\(name) \(count)\n"
                 }
-                for gauge in gauges.named {
+                for gauge in gauges.named + watched {
                     let name = "holdfast_\(gauge.name)"
                     text += "# HELP \(name) \(gauge.help)\n# TYPE \(name) gauge\n\(name) \(gauge.value)\n"
                 }
                 completion(QueryAnswer(body: text, isJSON: false))
             }
         }
+    }
+}
+
+/// What the last periodic pass found unfinished, as numbers.
+private struct ConcernGauges {
+    let named: [(name: String, value: Int, help: String)]
+
+    init(_ concerns: [Concern], now: WallTime) {
+        func count(_ kinds: Concern.Kind...) -> Int {
+            concerns.filter { kinds.contains($0.kind) }.reduce(0) { $0 + $1.count }
+        }
+        let away = concerns.count { if case .databaseAway = $0.kind { true } else { false } }
+        let oldest = concerns.compactMap(\.since).min().map { max(0, now.microseconds - $0.microseconds) / 1_000_000 }
+        named = [
+            ("undelivered", count(.undelivered), "Decided transactions that are late in being carried out"),
+            ("reversals_late", count(.reversalsOpen), "Reversals that the network is late to acknowledge"),
+            (
+                "reversals_waiting", count(.reversalsParked, .reversalsHeld),
+                "Reversals that wait for an operator"
+            ),
+            ("orphans", count(.orphans), "Prepared transactions of this log without a record"),
+            ("databases_away", away, "Databases that the last recovery pass could not reach"),
+            ("reconciling", count(.tailLost), "1 while a log that has lost its tail is being reconciled"),
+            ("quarantined", count(.quarantined), "Values of the log that could not be read"),
+            ("unfinished_oldest_seconds", Int(oldest ?? 0), "Age of the oldest that is late or waits for an operator"),
+        ]
     }
 }
 

@@ -6,6 +6,8 @@ enum ServerLimits {
     static let unsentBytesMax = 64 * 1024
     /// Connections over the limit that are told so at the same time; further ones are closed at once.
     static let turnedAwayMax = 256
+    /// Between two trims of the log.
+    static let tidyInterval = Duration.seconds(30)
     /// How long the start waits for a database before it goes on without it, milliseconds.
     static let databaseStartWaitMax: Int64 = 1500
     /// How long the start waits for the verification of the commits of databases that went back in time, milliseconds; it goes on in

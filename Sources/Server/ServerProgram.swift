@@ -138,11 +138,16 @@ struct ServerRun {
     }
 
     private func repeatPeriodicPass(_ node: Node) async {
+        var tidyDue = ContinuousClock.now
         while !Task.isCancelled {
             do {
                 try await Task.sleep(for: .milliseconds(settings.recoveryInterval.count))
             } catch { return }
             await node.periodicPass()
+            let now = ContinuousClock.now
+            guard now >= tidyDue else { continue }
+            await node.tidyLog()
+            tidyDue = now + ServerLimits.tidyInterval
         }
     }
 

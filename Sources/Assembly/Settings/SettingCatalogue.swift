@@ -70,7 +70,7 @@ extension NodeSettings {
             variable: "ALLOW_UNSAFE_FILE_SYSTEM", defaultText: "0",
             help: "1 allows STATE_DIR on a network or memory file system, where nothing is durable"),
         Setting(
-            variable: "RECOVERY_INTERVAL", defaultText: "60",
+            variable: "RECOVERY_INTERVAL", defaultText: "5",
             help: "seconds between two looks for branches that nobody explains"),
         Setting(
             variable: "DRAIN_TIMEOUT", defaultText: "30",
