@@ -30,9 +30,9 @@ extension Integration {
                 let before = (0..<20).map { Payment(requestID: "before-\($0)") }
                 for payment in before { try world.pay(payment) }
                 let backup = world.directory + "/backup"
-                _ = try world.server().drain()
-                try copyState(world, to: backup)
-                try world.start()
+                // Beside the running server.
+                let copied = try world.recover().run("backup", backup)
+                #expect(copied.status == .code(0), "\(copied)")
                 try loadUntilDestroyed(world) {
                     let made = try world.recover().run("restore", backup)
                     #expect(made.status == .code(0) && made.output.contains("restored"), "\(made)")
