@@ -87,6 +87,24 @@ struct VerificationOfOrdersTests {
         test.log.close()
     }
 
+    @Test("Goal: a reopened transaction goes on with whatever proofs its history gave, beside its open reversal")
+    func reopenedWithProofs() async throws {
+        let test = try TestLog()
+        let witnessed = AcknowledgedRecord(
+            transaction: Sample.transaction(1), participant: .database(Self.first), proof: .witness)
+        try await test.takeAll(
+            .begin(Sample.begin(1)), .abort(Sample.abort(1)), .acknowledged(witnessed), .end(Sample.end(1, .aborted)))
+        var ended = try #require(try test.log.ended(Sample.transaction(1)))
+        ended.acknowledged[.clearing] = .witness
+        let record = ReopenedRecord(
+            transaction: Sample.transaction(1), database: Self.first, isParked: false, evidence: "prepared again")
+        try await test.takeAll(.reopen(ended, record))
+        try await expectSound(test, "reopened")
+        try await test.takeAll(.acknowledged(witnessed), .end(Sample.end(1, .aborted)))
+        try await expectSound(test, "ended again")
+        test.log.close()
+    }
+
     @Test("Goal: a transaction that was reopened behind trimmed ones leaves no false gap")
     func reopenedBehindTrimmed() async throws {
         let test = try TestLog()

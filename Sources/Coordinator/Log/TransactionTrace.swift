@@ -240,6 +240,8 @@ public struct TransactionTrace: Sendable, Hashable {
         if outcome == nil, !isPartial { return "reopened before END" }
         outcome = nil
         isReopened = true
+        // With which proofs it goes on is not in the record.
+        isPartial = true
         proposal = nil
         parkings = []
         acknowledged = [:]
