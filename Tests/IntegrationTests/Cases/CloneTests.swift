@@ -64,7 +64,7 @@ extension Integration {
                 let place = try world.stateDirectory(of: "a")
                 let files = FileManager.default
                 try files.moveItem(atPath: place, toPath: place + ".newest")
-                try files.copyItem(atPath: world.stateDirectory(of: "copy"), toPath: place)
+                try Files.copyDirectory(world.stateDirectory(of: "copy"), to: place)
                 try expectRefused("a", in: world)
                 try files.removeItem(atPath: place)
                 try files.moveItem(atPath: place + ".newest", toPath: place)

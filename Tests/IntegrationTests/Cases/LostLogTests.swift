@@ -110,7 +110,7 @@ extension Integration {
                 try world.pay(Payment(requestID: "after"))
                 try world.server().crash()
                 try destroyState(world)
-                try FileManager.default.copyItem(atPath: copy, toPath: state(world))
+                try Files.copyDirectory(copy, to: state(world))
                 let refused = try world.launch()
                 #expect(try refused.process.wait(within: Limits.programStart) == .code(78))
                 #expect(refused.errors.contains("older copy") && refused.errors.contains("recover restore"))
@@ -154,7 +154,7 @@ extension Integration {
         }
 
         private func copyState(_ world: World, to path: String) throws {
-            try FileManager.default.copyItem(atPath: state(world), toPath: path)
+            try Files.copyDirectory(state(world), to: path)
         }
 
         /// Every answer is true, every committed payment is confirmed, nothing is left prepared. What the network holds for payments

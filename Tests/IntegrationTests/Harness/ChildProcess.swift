@@ -216,4 +216,9 @@ enum Files {
         guard let data = FileManager.default.contents(atPath: path) else { throw HarnessError("cannot read \(path)") }
         return String(decoding: data, as: UTF8.self)
     }
+
+    /// Copies a directory as people do, sockets included.
+    static func copyDirectory(_ source: String, to target: String) throws {
+        _ = try Tool.check("/bin/cp", ["-a", source, target])
+    }
 }

@@ -72,7 +72,7 @@ extension World {
 
     /// Copies a server's state directory to that of another name, which must not exist.
     func copyState(of name: String, to copy: String) throws {
-        try FileManager.default.copyItem(atPath: stateDirectory(of: name), toPath: stateDirectory(of: copy))
+        try Files.copyDirectory(stateDirectory(of: name), to: stateDirectory(of: copy))
     }
 
     /// Starts a server that must be refused; gives what it says.
