@@ -68,7 +68,7 @@ private enum OrphanReport {
     }
 
     static func document(_ orphans: [Orphan]) throws -> String {
-        try JSONForm.text(
+        try DocumentText.json(
             Document(
                 version: 1,
                 orphans: orphans.map { orphan in

@@ -31,11 +31,3 @@ struct ResolveCommand: AsyncParsableCommand {
         try await OrderRun(order: order, options: options, location: location).run()
     }
 }
-
-extension ActiveTransaction {
-    /// The state as it is listed, with what the first of two persons has proposed.
-    var listedState: String {
-        guard let order = proposal?.record else { return stateName }
-        return "\(stateName), \(order.outcome)\(order.isForced ? " by force" : "") proposed by \(order.warrant.actor)"
-    }
-}

@@ -157,16 +157,6 @@ private struct ReversalLine: Encodable {
             let version: Int
             let reversals: [ReversalLine]
         }
-        return try JSONForm.text(Document(version: 1, reversals: lines))
-    }
-}
-
-/// JSON for programs: keys in snake_case, in their order.
-enum JSONForm {
-    static func text(_ document: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.keyEncodingStrategy = .convertToSnakeCase
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(document), as: UTF8.self).printableJSON
+        return try DocumentText.json(Document(version: 1, reversals: lines))
     }
 }

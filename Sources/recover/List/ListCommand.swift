@@ -23,7 +23,7 @@ struct ListCommand: AsyncParsableCommand {
     var json = false
 
     @Option(
-        defaultAsFlag: Span(.seconds(2)),
+        defaultAsFlag: Span(.seconds(2)), parsing: .next,
         help: ArgumentHelp(
             """
             Print it again and again until Ctrl-C: every so many seconds, or with a unit (500ms, 1m), from 100ms to an hour. \
@@ -78,7 +78,7 @@ struct ListOptions: ParsableArguments {
         help: ArgumentHelp(
             "Only what this participant has not finished: clearing, or db1 for the first database.",
             valueName: "participant"),
-        completion: .list(ParticipantArgument.allValueStrings))
+        completion: .list(ParticipantArgument.completions))
     var participant: ParticipantArgument?
 
     @Option(

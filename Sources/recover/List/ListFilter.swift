@@ -40,7 +40,8 @@ struct ParticipantArgument: ExpressibleByArgument, Hashable {
         }
     }
 
-    static var allValueStrings: [String] { ["clearing", "db1", "db2"] }
+    /// What a shell proposes; there may be more databases.
+    static let completions = ["clearing", "db1", "db2"]
 }
 
 /// An amount on the command line: a number with up to three decimals, in whatever currency it is compared with.

@@ -104,7 +104,7 @@ struct PlanExecution {
 
     /// Whether another look may find something else.
     private func mayChange(_ rest: RecoveryPlan) -> Bool {
-        if !rest.unreachable.isEmpty || rest.networkSilence != nil { return true }
+        if !rest.unreachable.isEmpty { return true }
         // With a plan file nothing further is carried out, and a part of a plan never makes the log whole.
         return file == nil
             && (rest.hasWork || rest.awaitsEvidence || (selection.isEmpty && rest.continuity.isBroken))
