@@ -14,7 +14,7 @@ import Testing
         #expect(all.logMapMegabytes == 16384 && all.diskReserveMegabytes == 64)
         #expect(all.tokenKeyFile == NSHomeDirectory() + "/.config/holdfast/token.key")
         #expect(all.amountMaxMajorUnits == 10_000 && all.fault == nil)
-        #expect(all.recoveryInterval.count == 60_000 && all.drainTimeout.count == 30_000)
+        #expect(all.recoveryInterval.count == 5000 && all.drainTimeout.count == 30_000)
         let clearing = "\(all.clearing)"
         #expect(clearing.contains(#""http://127.0.0.1:8082""#))
         #expect(clearing.contains("attemptTimeout: 30000 ms") && clearing.contains("retryMax: 2"))

@@ -33,6 +33,8 @@ extension DatabaseCore {
     /// What an observer sees is of use only if its log is the one that the database knows: a copy would explain the other's work
     /// away.
     func lookAtFence() {
+        // Whoever takes over, or only tells what is there, does not mind whose it is.
+        guard !fence.takesOver else { return observerIsReady() }
         step([SessionStatements.fenceRow(of: logID, endsSegment: true)]) { [unowned self] report in
             let undefinedTable = "42P01"
             switch report.results.first {
