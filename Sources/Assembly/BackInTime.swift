@@ -20,18 +20,20 @@ extension Node {
                 && verifications.begin($0.index)
         }
         guard !owed.isEmpty else { return }
-        let work = owed.map { database in
-            let task = Task {
+        // One after the other: two that lost the same transaction must both find it as the first one has left it.
+        let task = Task {
+            await verifying.enter()
+            defer { verifying.leave() }
+            for database in owed {
                 defer { verifications.end(database.index) }
                 await lookForLatestCommits(in: database)
                 await verifyCommits(of: database)
             }
-            verifications.keep(task, of: database.index)
-            return task
         }
+        for database in owed { verifications.keep(task, of: database.index) }
         await withTimeout(limit, on: anyLoop, otherwise: ()) { done in
             Task {
-                for task in work { await task.value }
+                await task.value
                 done(())
             }
         }
@@ -93,7 +95,14 @@ extension Node {
             // The unfinished first: what ends meanwhile is found among the ended.
             try await settleActive(search)
             var lost = 0
-            let verified = try await search.searchEnded { lost += try await reopen($0) }
+            var isUnfinished = false
+            let verified = try await search.searchEnded { losses in
+                let reopened = try await reopen(losses)
+                lost += reopened
+                isUnfinished = isUnfinished || reopened < losses.count
+            }
+            // Somebody else took it up since the unfinished ones were looked at: they are looked at once more.
+            if isUnfinished { throw VerificationBroken(reason: "a transaction was taken up meanwhile") }
             let isNoted = await withCheckedContinuation { continuation in
                 database.finishRegression(regression) { continuation.resume(returning: $0) }
             }

@@ -22,6 +22,8 @@ struct EvidenceGatherer {
     struct Evidence {
         var statuses: [TransactionID: ClearingStatus] = [:]
         var lost: [LostTransaction] = []
+        /// Rows that are there and cannot be read as payments.
+        var unreadableRows: [TransactionID: Set<DatabaseIndex>] = [:]
         /// Databases that could not be read to the end.
         var unreadable: [DatabaseIndex: String] = [:]
     }
@@ -44,12 +46,14 @@ struct EvidenceGatherer {
         for (transaction, _) in rows where evidence.statuses[transaction] == .settled && prepared[transaction] == nil {
             rows[transaction] = nil
         }
-        evidence.lost = Set(prepared.keys).union(rows.keys).map { transaction in
+        let unreadable = evidence.unreadableRows
+        evidence.lost = Set(prepared.keys).union(rows.keys).union(unreadable.keys).map { transaction in
             let row = rows[transaction]
             return LostTransaction(
                 transaction: transaction, epoch: prepared[transaction]?.epoch ?? row?.row.epoch ?? loss.firstLostEpoch,
                 prepared: prepared[transaction]?.databases ?? [],
-                witnessed: (witnessed[transaction] ?? []).union(row.map { [$0.database] } ?? []), row: row?.row,
+                witnessed: (witnessed[transaction] ?? []).union(row.map { [$0.database] } ?? [])
+                    .union(unreadable[transaction] ?? []), row: row?.row,
                 status: evidence.statuses[transaction])
         }
         return evidence
@@ -98,9 +102,13 @@ struct EvidenceGatherer {
                     next = nil
                 case .success(let page):
                     for row in page.rows where !known.contains(row.transaction) {
-                        let entry = try lookUp(row.intent.requestID)
-                        if entry?.transaction == row.transaction, entry?.status == .approved { continue }
+                        // An entry that cannot be read says nothing; one of the transaction itself says that it ended.
+                        let entry = try? lookUp(row.intent.requestID)
+                        if entry?.transaction == row.transaction { continue }
                         found[row.transaction] = FoundRow(row: row, database: database.index)
+                    }
+                    for transaction in page.unreadable where !known.contains(transaction) {
+                        evidence.unreadableRows[transaction, default: []].insert(database.index)
                     }
                     next = page.next
                 }

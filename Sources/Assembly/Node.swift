@@ -28,6 +28,11 @@ public final class Node: Sendable {
     private let problems: StartProblems
     private let reconciling: ReconcilingFlag
     let watch = Watch()
+    let passes = PassGate()
+    let verifying = PassGate()
+    let tails = TailsChecked()
+    /// Ends the process: this log may not be worked on.
+    let onUnusable: @Sendable (String) -> Void
     let clockAtStart = ClockReading.now()
     let verifications = Verifications()
 
@@ -54,6 +59,7 @@ public final class Node: Sendable {
     ) throws {
         let snapshot = try log.snapshot()
         try Self.check(settings.databases.count, against: snapshot)
+        onUnusable = onFencedOut
         let problems = StartProblems()
         let reconciling = ReconcilingFlag(snapshot.continuity.isBroken)
         self.reconciling = reconciling

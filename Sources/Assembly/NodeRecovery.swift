@@ -32,7 +32,18 @@ extension Node {
     @discardableResult
     public func settleContinuity(after plan: RecoveryPlan) async -> Bool {
         guard isReconciling else { return true }
-        guard plan.settlesContinuity else {
+        var isSettled = plan.settlesContinuity
+        if isSettled, plan.decidesByEvidence {
+            // The log may have refused a step for want of room: only a look that finds nothing left to decide counts.
+            do {
+                let again = try await self.plan(isServing: false)
+                isSettled = again.settlesContinuity && !again.decidesByEvidence
+            } catch {
+                events.emit(.error, .recovery, .message("the reconciled log could not be looked at: \(error)"))
+                isSettled = false
+            }
+        }
+        guard isSettled else {
             events.emit(
                 .warning, .recovery,
                 .message(
@@ -81,9 +92,13 @@ extension Node {
     /// The periodic pass of a running server: branches that nobody explains are reported, those of ended transactions are carried out
     /// again, and what is unfinished is told.
     public func periodicPass() async {
+        await passes.enter()
+        defer { passes.leave() }
         await verifyCommits(atMost: Self.verificationWait)
         await recordPositions()
         do {
+            // Whatever was away at the start is looked at when it is there.
+            try await refuseOlderCopy()
             if isReconciling {
                 let plan = try await plan(isServing: false)
                 await carryOut(plan)
@@ -93,6 +108,9 @@ extension Node {
             let plan = try await plan(isServing: true)
             await carryOut(plan.onlyStrays)
             note(plan)
+        } catch let refusal as StartRefusal {
+            // What was decided since this copy was taken is not in it: nothing more may be decided by it.
+            onUnusable(refusal.message)
         } catch {
             events.emit(.error, .recovery, .message("the periodic pass failed: \(error)"))
         }

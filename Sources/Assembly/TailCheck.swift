@@ -1,6 +1,7 @@
 import Coordinator
 import PostgresParticipant
 import Runtime
+import Synchronization
 import WAL
 
 /// Whether the databases hold payments of this log that the log does not know.
@@ -11,32 +12,52 @@ extension Node {
     /// How far back the newest payments are looked at; less where the log forgets sooner.
     private static let windowMax = Milliseconds.seconds(3600)
 
+    /// Looks at every database once, when it is there for the first time.
+    ///
     /// - Throws: ``StartRefusal`` that says what to do.
     func refuseOlderCopy() async throws {
         guard !isReconciling else { return }
         let window = Milliseconds(min(Self.windowMax.count, settings.coordinator.retention.count / 2))
-        let active = Set(try log.snapshot().active.map(\.transaction))
-        for database in databases where database.isAvailable {
+        for database in databases where database.isAvailable && !tails.hasChecked(database.index) {
             let rows: Result<[WitnessRow], PostgresReadError> = await withTimeout(
                 Observation.timeMax, on: anyLoop, otherwise: .failure(PostgresReadError("no answer in time"))
             ) { done in database.newestPaymentRows(within: window) { done($0) } }
             guard case .success(let rows) = rows else { continue }
-            for row in rows where !active.contains(row.transaction) && !isKnown(row) {
-                throw StartRefusal(
-                    "\(database.index) has committed \(row.transaction), which this log does not know: the state directory is an "
-                        + "older copy of itself, and what it lacks may have been decided. Use the newest one; if it is lost, make "
-                        + "a directory of this one with recover restore, which decides by evidence",
-                    exitCode: ProgramExit.configuration)
+            let snapshot = try log.snapshot()
+            let active = Set(snapshot.active.map(\.transaction))
+            for row in rows
+            where row.epoch < pair.epoch && row.epoch >= snapshot.wholeSince ?? row.epoch
+                && !active.contains(row.transaction)
+            {
+                guard try isKnown(row) else { throw refusal(database.index, row.transaction) }
             }
+            tails.noteChecked(database.index)
         }
     }
 
-    private func isKnown(_ row: WitnessRow) -> Bool {
+    private func isKnown(_ row: WitnessRow) throws -> Bool {
         do {
-            return try log.lookUp(row.intent.requestID)?.transaction == row.transaction
+            if try log.lookUp(row.intent.requestID)?.transaction == row.transaction { return true }
         } catch {
             // An entry that cannot be read is an entry.
             return true
         }
+        // One that was adopted by its number alone answers for no request_id.
+        return try log.ended(row.transaction) != nil
     }
+
+    private func refusal(_ database: DatabaseIndex, _ transaction: TransactionID) -> StartRefusal {
+        StartRefusal(
+            "\(database) has committed \(transaction), which this log does not know: the state directory is an older copy of "
+                + "itself, and what it lacks may have been decided. Use the newest one; if it is lost, make a directory of this "
+                + "one with recover restore, which decides by evidence",
+            exitCode: ProgramExit.configuration)
+    }
+}
+
+/// Which databases were looked at for payments that the log does not know.
+final class TailsChecked: Sendable {
+    private let checked = Mutex<Set<DatabaseIndex>>([])
+    func hasChecked(_ database: DatabaseIndex) -> Bool { checked.withLock { $0.contains(database) } }
+    func noteChecked(_ database: DatabaseIndex) { checked.withLock { _ = $0.insert(database) } }
 }

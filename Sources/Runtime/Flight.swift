@@ -21,6 +21,10 @@ final class Flight: @unchecked Sendable {
     var countsAsUndecided = true
     /// Called once, when the decision is durable.
     var whenDecided: (@Sendable () -> Void)?
+    /// Whether its open reversal waits for its END: whoever committed it all the same is asked again first.
+    var holdsReversal = false
+    /// Counts the interventions: what an earlier machine had asked for is of no interest to a later one.
+    var generation = 0
     /// Databases that have voted yes.
     var preparedDatabases = 0
     /// Database branches in all.

@@ -13,7 +13,9 @@ extension PaymentCoordinator {
             case .resolve(let order, let isRepeat): resolve(order, isRepeat: isRepeat, flight)
             case .enqueueReversal(let task): enqueueReversal(task, mayHaveBeenSent: false)
             case .scheduleRetry(let subject, let wait):
+                let generation = flight.generation
                 loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
+                    guard flight.generation == generation else { return }
                     apply(flight.machine.retryDue(subject), to: flight)
                 }
             case .answer(let answer): tell(answer, flight)
@@ -109,6 +111,7 @@ extension PaymentCoordinator {
     private func finish(_ flight: Flight) {
         flights[flight.machine.transaction] = nil
         releaseClaim(flight)
+        if flight.holdsReversal { takeUpReversal(of: flight.machine.transaction) }
         wakeIdleWatchers()
     }
 
@@ -159,8 +162,12 @@ extension PaymentCoordinator {
 
     private func resolve(_ order: ResolveOrder, isRepeat: Bool, _ flight: Flight) {
         let participant = order.branch.participant
+        let generation = flight.generation
         let completion: @Sendable (Resolution) -> Void = { [self] resolution in
-            loop.execute { self.resolved(participant, order.decision, resolution, flight) }
+            loop.execute {
+                guard flight.generation == generation else { return }
+                self.resolved(participant, order.decision, resolution, flight)
+            }
         }
         switch participant {
         case .clearing:

@@ -26,12 +26,14 @@ extension PaymentCoordinator {
     private func take(
         _ write: LogWrite, _ completion: @escaping @Sendable (Result<LogReceipt, OrderRefusal>) -> Void
     ) {
+        var wasQueued = false
         switch write {
         case .resolve(let record, _):
             // Nothing of it may be on its way: a participant's late reply would be an answer to the other decision.
             guard isAtRest(record.transaction), !reversals.isInFlight(record.transaction) else {
                 return completion(.failure(.busy(record.transaction)))
             }
+            wasQueued = reversals.withdraw(record.transaction) == .withdrawn
         case .adopt(let record):
             guard flights[record.transaction] == nil else {
                 return completion(.failure(.busy(record.transaction)))
@@ -39,29 +41,32 @@ extension PaymentCoordinator {
         case .reopen(let state, _):
             guard flights[state.transaction] == nil else { return completion(.failure(.busy(state.transaction))) }
         case .parkReversal(let record):
-            guard reversals.withdraw(record.transaction) != .inFlight else {
+            guard !reversals.isInFlight(record.transaction) else {
                 return completion(.failure(.busy(record.transaction)))
             }
+            wasQueued = reversals.withdraw(record.transaction) == .withdrawn
         case .releaseReversal, .releaseQuarantined, .reconcile: break
         case .begin, .commit, .abort, .acknowledged, .end, .park, .reversalRefused, .closeReversal, .fenceAttempted,
             .fenceConfirmed, .databaseSeen:
             return completion(.failure(.notAnOrder))
         }
+        let isRequeued = wasQueued
         log.append(write, urgency: .forced) { [self] result in
-            onLoop { [self] in ordered(write, result, completion) }
+            onLoop { [self] in ordered(write, result, wasQueued: isRequeued, completion) }
         }
     }
 
     private func ordered(
-        _ write: LogWrite, _ result: Result<LogReceipt, LogRefusal>,
+        _ write: LogWrite, _ result: Result<LogReceipt, LogRefusal>, wasQueued: Bool,
         _ completion: @Sendable (Result<LogReceipt, OrderRefusal>) -> Void
     ) {
         switch result {
         case .failure(let refusal):
-            if case .parkReversal(let record) = write { takeUpReversal(of: record.transaction) }
+            // What waited in the queue before the order goes on waiting there.
+            if wasQueued, let transaction = write.subject { takeUpReversal(of: transaction) }
             completion(.failure(.log(refusal)))
         case .success(let receipt):
-            if case .resumed(let state) = receipt { takeUp(state) }
+            if case .resumed(let state) = receipt { takeUp(state, holdingReversal: write.asksAgain) }
             if case .releaseReversal(let record) = write { sendNow(record.transaction) }
             if case .parkReversal = write { counters.add(.reversalParked) }
             completion(.success(receipt))
@@ -69,16 +74,19 @@ extension PaymentCoordinator {
     }
 
     /// Goes on with a transaction as an intervention left it.
-    private func takeUp(_ state: ActiveTransaction) {
+    ///
+    /// - Parameter isHeld: whether its open reversal waits until everybody has rolled back.
+    private func takeUp(_ state: ActiveTransaction, holdingReversal isHeld: Bool) {
         // Its machine from before the intervention is at rest.
         let former = flights[state.transaction]
         parkedWithoutFlight.remove(state.transaction)
         switch state.decision {
         // What was held back or sent before was about another outcome.
         case .commit: _ = reversals.withdraw(state.transaction)
+        case .abort where isHeld: break
         case .abort, .undecided: takeUpReversal(of: state.transaction)
         }
-        resume(state, inPlaceOf: former) {}
+        resume(state, inPlaceOf: former, holdingReversal: isHeld) {}
         if state.isParked { noteParked(state) }
     }
 
@@ -99,7 +107,7 @@ extension PaymentCoordinator {
     }
 
     /// Sends the open reversal of a transaction, if the log has one.
-    private func takeUpReversal(of transaction: TransactionID) {
+    func takeUpReversal(of transaction: TransactionID) {
         do {
             let tasks = try log.snapshot().reversals.filter { $0.transaction == transaction }
             for task in tasks { enqueueReversal(task, mayHaveBeenSent: true) }
@@ -113,5 +121,24 @@ extension PaymentCoordinator {
     /// Whether nothing of the transaction is on its way.
     private func isAtRest(_ transaction: TransactionID) -> Bool {
         flights[transaction]?.machine.waitsForOperator ?? true
+    }
+}
+
+extension LogWrite {
+    /// The transaction whose reversal an order is about.
+    fileprivate var subject: TransactionID? {
+        switch self {
+        case .resolve(let record, _): record.transaction
+        case .parkReversal(let record): record.transaction
+        case .begin, .commit, .abort, .acknowledged, .end, .park, .reversalRefused, .closeReversal, .fenceAttempted,
+            .fenceConfirmed, .databaseSeen, .adopt, .reopen, .releaseReversal, .releaseQuarantined, .reconcile:
+            nil
+        }
+    }
+
+    /// Whether it is an order to ask again who did otherwise than an abort: the money is not given back before they have answered.
+    fileprivate var asksAgain: Bool {
+        guard case .resolve(let record, _) = self else { return false }
+        return record.outcome == .aborted && !record.isForced && record.warrant.authority == .order
     }
 }

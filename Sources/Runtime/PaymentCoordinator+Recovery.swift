@@ -88,7 +88,8 @@ extension PaymentCoordinator {
     ///   - former: the flight as it was before an intervention, with those who wait for its outcome.
     ///   - decided: called when the decision is durable; at once if it is already.
     func resume(
-        _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, decided: @escaping @Sendable () -> Void
+        _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, holdingReversal isHeld: Bool = false,
+        decided: @escaping @Sendable () -> Void
     ) {
         let now = SystemClock.monotonic()
         let (machine, effects) = TransactionMachine.resume(
@@ -96,6 +97,8 @@ extension PaymentCoordinator {
         let flight = former ?? Flight(begin: active.begin.record, machine: machine, startedAt: now)
         flight.machine = machine
         flight.answer = nil
+        flight.generation += 1
+        flight.holdsReversal = isHeld
         flight.isHeuristic = active.isParked
         flight.isResumed = true
         flight.countsAsUndecided = false

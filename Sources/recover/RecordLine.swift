@@ -150,6 +150,7 @@ extension Proof {
         case .witness: "witness"
         case .absence: "absence"
         case .accepted: "accepted"
+        case .lost: "lost"
         }
     }
 }

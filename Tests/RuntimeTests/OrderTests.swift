@@ -100,6 +100,31 @@ import Testing
         #expect(world.clearing.confirmations.orders.count == 1)
     }
 
+    @Test(
+        "Goal: asking again who committed an abort sends no reversal before the answer, and sends it when all have rolled back"
+    )
+    func asksBeforeItReverses() async throws {
+        let world = World()
+        world.database.votes.answer(.unknown("lost"))
+        world.database.resolutions.answer(.heuristic("the row is visible"))
+        world.clearing.reversals.answer(.failed("busy"))
+        _ = try await world.pay("r1")
+        try await eventually("it is parked") { world.trace.contains("durable PARK db1") }
+        try await eventually("nothing is on its way") { world.clearing.reversals.orders.count <= 1 }
+        try await world.settle()
+        world.clearing.reversals.answer(.acknowledged)
+        let sent = world.clearing.reversals.orders.count
+        _ = try await world.order(Self.resolution(world.log.active.first, .aborted)).get()
+        try await world.settle()
+        #expect(world.clearing.reversals.orders.count == sent, "the database says again that the row is there")
+        #expect(world.log.reversals.count == 1)
+        world.database.resolutions.answer(.done(.absence))
+        _ = try await world.order(Self.resolution(world.log.active.first, .aborted)).get()
+        try await world.idle()
+        #expect(world.clearing.reversals.orders.count == sent + 1)
+        #expect(world.log.active.isEmpty && world.log.reversals.isEmpty)
+    }
+
     @Test("Goal: an adopted transaction is carried out like any other")
     func adopts() async throws {
         let world = World()

@@ -79,6 +79,7 @@ struct GoldenTests {
             case .nextLSN: try MetaCodec.decodeNext(bytes)
             case .fence: try MetaCodec.decodeFence(bytes, of: DatabaseIndex(rawValue: 1))
             case .continuity: try MetaCodec.decodeBreak(bytes)
+            case .wholeSince: try MetaCodec.decodeWholeSince(bytes)
             case .activeTransaction: try StateCodec.decodeActive(bytes, of: id)
             case .requestEntry: try StateCodec.decodeRequest(bytes, of: Sample.intent(1).requestID)
             case .reversalTask: try StateCodec.decodeReversal(bytes, of: id)
@@ -303,6 +304,7 @@ struct GoldenTests {
                             position: DatabasePosition(timeline: 2, walBytes: 0x1_6000_0028), takesOver: true))
                 ),
                 ("meta.broken", MetaCodec.encode(loss)),
+                ("meta.whole_since", MetaCodec.encodeWholeSince(Epoch(rawValue: 1_900_000_000))),
                 (
                     "quarantine",
                     MetaCodec.encode(

@@ -107,7 +107,10 @@ import Testing
             return #expect(Bool(false), "not reopened")
         }
         #expect(state.parkedParticipants == [.database(Self.first)])
-        #expect(state.acknowledged.keys.contains(.clearing) && !state.acknowledged.keys.contains(.database(Self.first)))
+        #expect(state.acknowledged[.clearing] != nil && state.acknowledged[.database(Self.first)] == .lost)
+        #expect(state.proven[.database(Self.first)] == nil, "nobody counts on it")
+        let taken = await test.take(.resolve(Sample.resolution(1, .aborted, isForced: true), needsTwoPersons: false))
+        #expect(taken == .failure(.notResolvable(.wasApproved)), "its client was told APPROVED")
         #expect(try test.log.lookUp(Sample.intent(1).requestID)?.status == .heuristic)
         #expect(await test.take(.reopen(ended, record)) == .failure(.alreadyActive(ended.transaction)))
         #expect(try test.log.ended(Sample.transaction(1)) == nil)

@@ -24,8 +24,7 @@ struct VerificationOfOrdersTests {
         let database = Participant.database(Self.first)
         // Turned from COMMIT to ABORT, after a proposal.
         try await test.takeAll(
-            .begin(Sample.begin(1)), .commit(Sample.commit(1)), .acknowledged(Sample.acknowledged(1)),
-            .park(Self.parking(1, database)))
+            .begin(Sample.begin(1)), .commit(Sample.commit(1)), .park(Self.parking(1, database)))
         let forced = Sample.resolution(1, .aborted, isForced: true)
         try await test.takeAll(.resolve(forced, needsTwoPersons: true))
         try await expectSound(test, "proposed")
@@ -46,6 +45,11 @@ struct VerificationOfOrdersTests {
             .begin(Sample.begin(3)), .abort(Sample.abort(3)), .park(Self.parking(3, .clearing)),
             .resolve(Sample.resolution(3, .committed, isForced: true), needsTwoPersons: false))
         try await expectSound(test, "turned to COMMIT")
+        // As decided, asking a database again that had committed and lost it.
+        try await test.takeAll(
+            .begin(Sample.begin(5)), .commit(Sample.commit(5)), .acknowledged(Sample.acknowledged(5, database)),
+            .park(Self.parking(5, database)), .resolve(Sample.resolution(5, .committed), needsTwoPersons: false))
+        try await expectSound(test, "asked again")
         // As decided, taking what was done otherwise as it is.
         try await test.takeAll(
             .begin(Sample.begin(4)), .commit(Sample.commit(4)), .park(Self.parking(4, .clearing)),

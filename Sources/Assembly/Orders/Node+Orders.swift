@@ -82,6 +82,8 @@ extension Node {
             if isReconciling {
                 await periodicPass()
             } else {
+                await passes.enter()
+                defer { passes.leave() }
                 let selection = PlanSelection(only: transactions.isEmpty ? nil : transactions)
                 await carryOut(try await plan(isServing: true).filtered(selection).onlyStrays)
             }

@@ -27,6 +27,8 @@ public struct OrderResult: Codable, Sendable, Hashable {
         case notParked = "not_parked"
         case contradictsDecision = "contradicts_decision"
         case contradictsWitness = "contradicts_witness"
+        /// The log has lost its tail, and evidence has not decided it yet.
+        case awaitsEvidence = "awaits_evidence"
         case wasApproved = "was_approved"
         case hasNoRow = "has_no_row"
         case sameActor = "same_actor"
@@ -70,7 +72,7 @@ public struct OrderResult: Codable, Sendable, Hashable {
         case .done: (isAccepted, exitCode) = (true, ProgramExit.clean)
         case .taken, .proposed, .parkedAgain, .stillOpen: (isAccepted, exitCode) = (true, ProgramExit.inDoubt)
         case .invalid, .notUnfinished, .noReversal, .reversalNotParked, .reversalHeld, .notParked, .contradictsDecision,
-            .contradictsWitness,
+            .contradictsWitness, .awaitsEvidence,
             .wasApproved, .hasNoRow, .sameActor, .busy, .known, .noOrphan, .notAsked, .notInQuarantine, .logFull,
             .failed:
             (isAccepted, exitCode) = (false, ProgramExit.failure)

@@ -67,6 +67,11 @@ extension OrderResult {
                 .hasNoRow,
                 "\(name) is rolled back in its own database, so there is no row that a commit could mean; let it be aborted"
             )
+        case .awaitsEvidence:
+            self.init(
+                .awaitsEvidence,
+                "the log has lost its tail, and what \(name) became is decided by evidence: see recover --dry-run for what is "
+                    + "missing; --force-heuristic decides without it")
         case .sameActor(let actor):
             self.init(
                 .sameActor,

@@ -26,6 +26,8 @@ public struct ReversalQueue: Sendable {
         var due: MonotonicTime?
         /// Whether an earlier process may have sent it.
         let mayHaveBeenSent: Bool
+        /// Taken out while its order was on its way: not sent again, whatever the reply.
+        var isWithdrawn = false
     }
 
     private struct Due: Comparable, Sendable {
@@ -53,6 +55,7 @@ public struct ReversalQueue: Sendable {
 
     /// Takes a task from the log, due at once. A parked one is left alone; one that is here already is not taken twice.
     public mutating func enqueue(_ task: ReversalTask, at now: MonotonicTime, mayHaveBeenSent: Bool) {
+        if entries[task.transaction]?.isWithdrawn == true { entries[task.transaction]?.isWithdrawn = false }
         guard task.parkedReason == nil, entries[task.transaction] == nil else { return }
         entries[task.transaction] = Entry(task: task, attempts: 0, due: now, mayHaveBeenSent: mayHaveBeenSent)
         schedule.insert(Due(at: now, transaction: task.transaction))
@@ -61,7 +64,7 @@ public struct ReversalQueue: Sendable {
     /// What became of a task that was to be taken out of the queue.
     public enum Withdrawal: Sendable, Hashable {
         case withdrawn
-        /// Its order is on its way, so it stays.
+        /// Its order is on its way; it is not sent again after the reply.
         case inFlight
         case notHere
     }
@@ -69,7 +72,10 @@ public struct ReversalQueue: Sendable {
     /// Takes a task out, because an operator decided otherwise.
     public mutating func withdraw(_ transaction: TransactionID) -> Withdrawal {
         guard let entry = entries[transaction] else { return .notHere }
-        guard entry.due != nil else { return .inFlight }
+        guard entry.due != nil else {
+            entries[transaction]?.isWithdrawn = true
+            return .inFlight
+        }
         entries[transaction] = nil
         postponed.remove(transaction)
         return .withdrawn
@@ -113,6 +119,10 @@ public struct ReversalQueue: Sendable {
     public mutating func postpone(_ transaction: TransactionID, until: MonotonicTime) {
         guard var entry = entries[transaction], entry.due == nil else { return }
         inFlight -= 1
+        guard !entry.isWithdrawn else {
+            entries[transaction] = nil
+            return
+        }
         entry.attempts -= 1
         entry.due = until
         entries[transaction] = entry
@@ -137,6 +147,12 @@ public struct ReversalQueue: Sendable {
     ) -> LogWrite? {
         guard var entry = entries[transaction], entry.due == nil else { return nil }
         inFlight -= 1
+        if entry.isWithdrawn {
+            entries[transaction] = nil
+            // What the network has undone is undone; the log may have dropped the task already.
+            guard case .acknowledged = reply else { return nil }
+            return .closeReversal(ReversalClosedRecord(transaction: transaction))
+        }
         switch reply {
         case .acknowledged:
             entries[transaction] = nil

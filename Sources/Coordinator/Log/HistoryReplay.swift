@@ -66,7 +66,7 @@ extension TransactionTrace {
     /// Participants that are not proven to have carried out a decision; END says that all have.
     public var open: [Participant] {
         guard outcome == nil, let begin else { return [] }
-        return begin.record.branches.map(\.participant).filter { acknowledged[$0] == nil }
+        return begin.record.branches.map(\.participant).filter { acknowledged[$0] == nil || acknowledged[$0] == .lost }
     }
 }
 

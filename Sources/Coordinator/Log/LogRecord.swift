@@ -138,6 +138,8 @@ public enum Proof: UInt8, Sendable, Hashable, CaseIterable {
     case absence = 3
     /// Nothing was seen that proves it: an operator takes what the participant did as it is.
     case accepted = 4
+    /// It had proven a commit, and has lost it since: it is asked again. That it had committed is not forgotten.
+    case lost = 5
 }
 
 public struct AcknowledgedRecord: Sendable, Hashable {

@@ -30,6 +30,9 @@ public struct ActiveTransaction: Sendable, Hashable {
 
     public var transaction: TransactionID { begin.record.transaction }
 
+    /// The proofs that still hold: those participants need not be told any more.
+    public var proven: [Participant: Proof] { acknowledged.filter { $0.value != .lost } }
+
     public var isParked: Bool { !parkings.isEmpty }
     public var parkedParticipants: Set<Participant> { Set(parkings.map(\.record.participant)) }
 
@@ -188,10 +191,13 @@ public struct LogSnapshot: Sendable {
     public let quarantined: Int
     /// Whether the log has all that it ever held.
     public let continuity: LogContinuity
+    /// Of a log that was broken once: payments of earlier epochs may have been made without a trace in it. `nil` in every other.
+    public let wholeSince: Epoch?
 
     public init(
         log: LogID, owner: FencePair, nextLSN: LSN, active: [ActiveTransaction], reversals: [ReversalTask],
-        fences: [DatabaseFence], quarantined: Int, continuity: LogContinuity = .unbroken
+        fences: [DatabaseFence], quarantined: Int, continuity: LogContinuity = .unbroken,
+        wholeSince: Epoch? = nil
     ) {
         self.log = log
         self.owner = owner
@@ -201,5 +207,6 @@ public struct LogSnapshot: Sendable {
         self.fences = fences
         self.quarantined = quarantined
         self.continuity = continuity
+        self.wholeSince = wholeSince
     }
 }

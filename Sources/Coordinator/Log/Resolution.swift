@@ -10,13 +10,15 @@ public enum ResolutionRefusal: Error, Sendable, Hashable {
     case wasApproved
     /// The payment's own database has rolled its row back, so there is nothing that a commit could mean.
     case hasNoRow
+    /// The log has lost its tail, and evidence has not decided it yet.
+    case awaitsEvidence
     /// The second person is the first one.
     case sameActor(String)
 
     /// Whether the same order with force would be taken.
     public var yieldsToForce: Bool {
         switch self {
-        case .contradictsDecision, .contradictsWitness: true
+        case .contradictsDecision, .contradictsWitness, .awaitsEvidence: true
         case .notParked, .wasApproved, .hasNoRow, .sameActor: false
         }
     }
@@ -47,6 +49,8 @@ extension ActiveTransaction {
         _ order: ResolutionRecord, now: WallTime, continuity: LogContinuity
     ) throws(ResolutionRefusal) -> Resolving {
         guard isParked || (decision == .undecided && continuity.isBroken) else { throw .notParked }
+        // Before the evidence is there a person may only insist.
+        if order.warrant.authority == .order, !isParked, !order.isForced { throw .awaitsEvidence }
         // Evidence decides what is open; what waits for a person waits for a person.
         if order.warrant.authority == .evidence, isParked { throw .notParked }
         switch (decision, order.outcome) {
@@ -58,10 +62,12 @@ extension ActiveTransaction {
                 decision: .abort(abortRecord(now: now)), acknowledged: accepted(parkedParticipants),
                 dropsReversal: false)
         case (.commit, .committed), (.abort, .aborted):
-            let taken = order.isForced ? accepted(parkedParticipants) : [:]
+            let taken = order.isForced ? accepted(parkedParticipants) : lost(parkedParticipants)
             return Resolving(
                 decision: .asLogged, acknowledged: acknowledged.merging(taken) { _, new in new }, dropsReversal: false)
         case (.commit, .aborted):
+            // The network is told only after the payment's own database has committed.
+            if acknowledged[.clearing] != nil { throw .wasApproved }
             if let own = begin.record.paymentDatabase, acknowledged[own] != nil { throw .wasApproved }
             guard order.isForced else { throw .contradictsDecision(.committed) }
             return Resolving(
@@ -92,9 +98,14 @@ extension ActiveTransaction {
         Dictionary(uniqueKeysWithValues: participants.map { ($0, Proof.accepted) })
     }
 
+    /// Who had proven what they are parked for having lost: they are asked again.
+    private func lost(_ participants: Set<Participant>) -> [Participant: Proof] {
+        Dictionary(uniqueKeysWithValues: participants.filter { acknowledged[$0] != nil }.map { ($0, Proof.lost) })
+    }
+
     /// Databases that have carried out the decision that is now turned round.
     private var committedDatabases: Set<Participant> {
-        Set(acknowledged.keys.filter { $0 != .clearing })
+        Set(proven.keys.filter { $0 != .clearing })
     }
 }
 
@@ -132,7 +143,11 @@ extension ActiveTransaction {
     /// An ended transaction as it is after a database has gone back behind its end.
     public func reopened(_ record: ReopenedRecord, parking: Durable<ParkedRecord>?) -> ActiveTransaction {
         var again = self
-        again.acknowledged[.database(record.database)] = nil
+        if case .commit = decision {
+            again.acknowledged[.database(record.database)] = .lost
+        } else {
+            again.acknowledged[.database(record.database)] = nil
+        }
         if let parking { again.park(parking) }
         return again
     }

@@ -217,11 +217,15 @@ public struct TransactionTrace: Sendable, Hashable {
             acknowledged = [:]
             accept(parked)
         case (.commit, .committed), (.abort, .aborted):
-            if resolution.isForced { accept(parked) }
+            if resolution.isForced {
+                accept(parked)
+            } else {
+                for participant in parked where acknowledged[participant] != nil { acknowledged[participant] = .lost }
+            }
         case (.commit, .aborted), (.abort, .committed):
             guard resolution.isForced else { return "a resolution that contradicts the decision without force" }
             awaitedDecision = resolution.outcome
-            let databases = acknowledged.keys.filter { $0 != .clearing }
+            let databases = acknowledged.filter { $0.key != .clearing && $0.value != .lost }.map(\.key)
             acknowledged = [:]
             accept(databases)
             if resolution.outcome == .committed { reversal = .none }
@@ -248,6 +252,7 @@ public struct TransactionTrace: Sendable, Hashable {
         for branch in begin?.record.branches ?? [] { acknowledged[branch.participant] = .acknowledgement }
         let database = Participant.database(reopening.record.database)
         acknowledged[database] = nil
+        if case .commit = decision { acknowledged[database] = .lost }
         if reopening.record.isParked {
             let parked = ParkedRecord(
                 transaction: transaction, participant: database, evidence: reopening.record.evidence)

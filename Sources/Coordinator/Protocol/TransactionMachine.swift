@@ -303,7 +303,7 @@ extension TransactionMachine {
         commit decision: Durable<CommitRecord>, begin: Durable<BeginRecord>, resumedFrom active: ActiveTransaction?
     ) -> [Effect] {
         let parked = active?.parkedParticipants ?? []
-        let done = Set(active?.acknowledged.keys.map(\.self) ?? [])
+        let done = Set(active?.proven.keys.map(\.self) ?? [])
         let delivering = TransactionState.Delivering(
             begin: begin, decision: decision, outstanding: [],
             open: Set(begin.record.branches.map(\.participant)).subtracting(done).subtracting(parked), attempts: [:],
@@ -322,7 +322,7 @@ extension TransactionMachine {
         outstanding: Set<Participant>, resumedFrom active: ActiveTransaction?
     ) -> [Effect] {
         let parked = active?.parkedParticipants ?? []
-        let done = Set(active?.acknowledged.keys.map(\.self) ?? [])
+        let done = Set(active?.proven.keys.map(\.self) ?? [])
         let delivering = TransactionState.Delivering(
             begin: begin, decision: decision, outstanding: outstanding.intersection(asked),
             open: asked.subtracting(done).subtracting(parked), attempts: [:], parked: parked, resumed: active != nil)

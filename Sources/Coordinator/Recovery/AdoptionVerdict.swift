@@ -102,7 +102,8 @@ public struct AdoptionVerdict: Sendable, Hashable {
             guard let own = found.prepared.min() else {
                 return missing.isEmpty
                     ? .contradiction(
-                        "its merchant's entry is committed in \(names(found.witnessed)), its payment's row is nowhere")
+                        "a row of it is committed in \(names(found.witnessed)), and none that can be read as its payment's"
+                    )
                     : .awaitEvidence(missing)
             }
             return .adopt(

@@ -14,7 +14,7 @@ public enum CommitAudit {
         switch transaction.acknowledged[participant] {
         case .acknowledgement, .witness: return true
         // Nothing was committed there that could be lost.
-        case .absence, .accepted, nil: return false
+        case .absence, .accepted, .lost, nil: return false
         }
     }
 

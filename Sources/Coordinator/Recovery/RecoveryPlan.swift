@@ -112,6 +112,12 @@ public struct RecoveryPlan: Sendable, Hashable {
         settlesContinuity = false
     }
 
+    /// Whether the plan decides something by evidence.
+    public var decidesByEvidence: Bool {
+        adoptions.contains(where: \.isWork)
+            || transactions.contains { $0.verdict == .commitOnEvidence || $0.verdict == .abortOnEvidence }
+    }
+
     /// Whether carrying the plan out would change anything.
     public var hasWork: Bool {
         transactions.contains { $0.verdict.isWork } || reversals.contains { $0.parkedReason == nil }

@@ -84,7 +84,8 @@ public struct TransactionVerdict: Sendable, Hashable {
         status = input.statuses[active.transaction]
         verdict =
             input.snapshot.continuity.isBroken && active.decision == .undecided && !active.isParked
-            ? Self.judgeOnEvidence(findings, status) : Self.judge(active, findings, liveEpoch: input.liveEpoch)
+            ? Self.judgeOnEvidence(findings, status, unseen: input.unseen)
+            : Self.judge(active, findings, liveEpoch: input.liveEpoch)
     }
 
     /// Whether the payment was aborted in the log and committed in a database: undoing it at the network on our own could
@@ -107,7 +108,7 @@ public struct TransactionVerdict: Sendable, Hashable {
         _ branch: Branch, _ index: DatabaseIndex, _ active: ActiveTransaction, isPrepared: Bool,
         _ input: RecoveryPlan.Input
     ) -> Finding.State {
-        let proof = active.acknowledged[branch.participant]
+        let proof = active.proven[branch.participant]
         switch input.observations[index] {
         case nil: return proof.map(Finding.State.acknowledged) ?? .unknown("not configured")
         case .unreachable(let why): return proof.map(Finding.State.acknowledged) ?? .unknown(why)
@@ -122,9 +123,14 @@ public struct TransactionVerdict: Sendable, Hashable {
     }
 
     /// A log without its tail says nothing by its silence: the decision may have been in it.
-    private static func judgeOnEvidence(_ findings: [Finding], _ status: ClearingStatus?) -> Verdict {
+    ///
+    /// - Parameter unseen: databases that could not be asked, or where an old backend may still finish what it was told.
+    private static func judgeOnEvidence(
+        _ findings: [Finding], _ status: ClearingStatus?, unseen: [DatabaseIndex: String]
+    ) -> Verdict {
         if findings.contains(where: { $0.state == .witnessed }) { return .commitOnEvidence }
         for finding in findings {
+            if case .database(let index) = finding.branch.participant, unseen[index] != nil { return .awaitEvidence }
             switch finding.state {
             case .unknown, .absent(mayStillAppear: true): return .awaitEvidence
             case .prepared, .witnessed, .absent(mayStillAppear: false), .acknowledged: continue

@@ -15,6 +15,7 @@ enum ValueKind: UInt8, Sendable, CaseIterable {
     case nextLSN = 4
     case fence = 5
     case continuity = 6
+    case wholeSince = 7
     case serverStarted = 16
     case begin = 17
     case commit = 18

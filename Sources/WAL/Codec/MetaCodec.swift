@@ -104,6 +104,17 @@ enum MetaCodec {
         return fence
     }
 
+    static func encodeWholeSince(_ epoch: Epoch) -> [UInt8] {
+        Envelope.seal(.wholeSince) { $0.integer(epoch.rawValue) }
+    }
+
+    static func decodeWholeSince(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> Epoch {
+        var reader = try Envelope.open(value, as: .wholeSince)
+        let epoch = Epoch(rawValue: try reader.integer(UInt64.self))
+        try reader.finish()
+        return epoch
+    }
+
     static func encode(_ value: LogBreak) -> [UInt8] { Envelope.seal(.continuity) { $0.logBreak(value) } }
 
     static func decodeBreak(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LogBreak {

@@ -149,8 +149,8 @@ enum RecordCodec {
         case .quarantineReleased: return .quarantineReleased(try reader.quarantineReleasedBody())
         case .broken: return .broken(try reader.logBreak())
         case .reconciled: return .reconciled(try reader.warrant())
-        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .continuity, .activeTransaction, .requestEntry,
-            .reversalTask, .quarantined:
+        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .continuity, .wholeSince, .activeTransaction,
+            .requestEntry, .reversalTask, .quarantined:
             throw .kind(kind.rawValue)
         }
     }

@@ -9,6 +9,8 @@ enum Keys {
     static let nextLSN = Array("next_lsn".utf8)
     /// There only while the log is broken.
     static let continuity = Array("broken".utf8)
+    /// There only in a log that was broken once.
+    static let wholeSince = Array("whole_since".utf8)
     static let fencePrefix = Array("fence.".utf8)
 
     /// The prefix and the number in three digits.

@@ -42,6 +42,13 @@ extension LogStore {
         guard try loadActive(record.transaction, txn, &context) == nil else {
             return .refused(.alreadyActive(record.transaction))
         }
+        // It may have ended since somebody looked: its request's entry tells.
+        if let bytes = try txn.reading.get(requests, Keys.request(record.begin.intent.requestID)),
+            (try? StateCodec.decodeRequest(bytes, of: record.begin.intent.requestID))?.transaction
+                == record.transaction
+        {
+            return .refused(.alreadyActive(record.transaction))
+        }
         let lsn = try append(.adopted(record), txn, &context)
         let begin = Durable(attestedByLog: record.begin, lsn: lsn, writtenAt: context.now)
         let undecided = ActiveTransaction.Decision.undecided
@@ -96,6 +103,10 @@ extension LogStore {
         _ warrant: Warrant, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         guard try txn.delete(meta, Keys.continuity) else { return .noted }
+        // What began in an earlier epoch was judged by evidence; not all of it has left a trace here.
+        if let owner = try? readOwner(in: txn.reading) {
+            try txn.put(meta, Keys.wholeSince, MetaCodec.encodeWholeSince(owner.epoch))
+        }
         _ = try append(.reconciled(warrant), txn, &context)
         return .noted
     }

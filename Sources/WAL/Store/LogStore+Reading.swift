@@ -67,7 +67,7 @@ extension LogStore {
                 log: try readLog(in: reading), owner: try readOwner(in: reading), nextLSN: try readNext(in: reading),
                 active: unfinished.active, reversals: unfinished.reversals, fences: unfinished.fences,
                 quarantined: try reading.entryCount(quarantine) + unfinished.damaged.count,
-                continuity: try readContinuity(in: reading))
+                continuity: try readContinuity(in: reading), wholeSince: try readWholeSince(in: reading))
             return (snapshot, unfinished.damaged)
         } catch {
             throw Self.readFailure(error)
@@ -183,6 +183,11 @@ extension LogStore {
     func readContinuity(in reading: Reading) throws -> LogContinuity {
         guard let bytes = try reading.get(meta, Keys.continuity) else { return .unbroken }
         return .broken(try MetaCodec.decodeBreak(bytes))
+    }
+
+    func readWholeSince(in reading: Reading) throws -> Epoch? {
+        guard let bytes = try reading.get(meta, Keys.wholeSince) else { return nil }
+        return try MetaCodec.decodeWholeSince(bytes)
     }
 
     /// The stored counter, or what follows from the history if that is more or the counter cannot be read. The newest

@@ -121,6 +121,6 @@ struct ListFilter {
 extension ActiveTransaction {
     /// Those that are not proven to have carried out the decision, or that may have to once there is one.
     var openParticipants: [Participant] {
-        begin.record.branches.map(\.participant).filter { acknowledged[$0] == nil }
+        begin.record.branches.map(\.participant).filter { proven[$0] == nil }
     }
 }

@@ -183,6 +183,7 @@ extension TransactionVerdict.Finding.State {
             case .witness: "done_row_seen"
             case .absence: "done_absence_seen"
             case .accepted: "done_accepted"
+            case .lost: "lost"
             }
         case .unknown: "unknown"
         }
@@ -199,6 +200,7 @@ extension TransactionVerdict.Finding.State {
             case .witness: "done (row seen)"
             case .absence: "done (absence seen)"
             case .accepted: "taken as it is"
+            case .lost: "had committed, lost it"
             }
         case .unknown(let why): "unknown (\(why))"
         }

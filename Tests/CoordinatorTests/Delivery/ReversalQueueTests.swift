@@ -16,6 +16,8 @@ private final class Worker {
 
     func hasten(_ transaction: TransactionID, at now: MonotonicTime) -> Bool { queue.hasten(transaction, at: now) }
 
+    func withdraw(_ transaction: TransactionID) -> ReversalQueue.Withdrawal { queue.withdraw(transaction) }
+
     func takeDue(at now: MonotonicTime) -> ReversalOrder? { queue.takeDue(at: now) }
 
     func postpone(_ transaction: TransactionID, until: MonotonicTime) { queue.postpone(transaction, until: until) }
@@ -207,5 +209,25 @@ private final class Worker {
         }
         #expect(record.refusals == 1)
         #expect(!queue.hasten(Samples.transactionID(9), at: now))
+    }
+
+    @Test(
+        "Goal: a task that is withdrawn while it is on its way is not sent again, and what the network has undone is noted"
+    )
+    func withdrawnInFlight() throws {
+        for (reply, closes) in [(ReversalReply.failed("busy"), false), (.refused("no"), false), (.acknowledged, true)] {
+            let queue = Self.queue(1)
+            let order = try #require(queue.takeDue(at: Self.time(10)))
+            #expect(queue.withdraw(order.transaction) == .inFlight)
+            let write = queue.replied(order.transaction, reply, at: Self.time(11))
+            #expect((write != nil) == closes)
+            #expect(queue.openCount == 0 && queue.takeDue(at: Self.time(1_000_000)) == nil)
+        }
+        let queue = Self.queue(1)
+        let order = try #require(queue.takeDue(at: Self.time(10)))
+        _ = queue.withdraw(order.transaction)
+        queue.postpone(order.transaction, until: Self.time(5))
+        #expect(queue.openCount == 0)
+        #expect(queue.withdraw(order.transaction) == .notHere)
     }
 }

@@ -91,6 +91,33 @@ import Testing
         }
     }
 
+    @Test("Goal: a database that had committed and lost it is asked again, and APPROVED is not forgotten over it")
+    func lostCommits() throws {
+        let lost = Samples.active(
+            Self.begin, Samples.commit(Self.begin), acknowledged: [Self.db1: .acknowledgement],
+            parked: Self.parked(Self.db1))
+        let again = try Self.resolving(lost, Self.order(.committed)).get()
+        #expect(again.acknowledged == [Self.db1: .lost])
+        let asked = lost.resolved(again, decision: lost.decision)
+        #expect(asked.proven.isEmpty, "nobody counts on it")
+        var parkedAgain = asked
+        parkedAgain.park(Samples.durable(Self.parked(Self.db1)))
+        #expect(Self.refusal(parkedAgain, Self.order(.aborted, forced: true)) == .wasApproved)
+        let confirmed = Samples.active(
+            Self.begin, Samples.commit(Self.begin), acknowledged: [.clearing: .acknowledgement],
+            parked: Self.parked(Self.db1))
+        #expect(Self.refusal(confirmed, Self.order(.aborted, forced: true)) == .wasApproved)
+    }
+
+    @Test("Goal: in a broken log a person decides before the evidence only with force")
+    func insistence() {
+        let open = Samples.active(Self.begin)
+        for outcome in Outcome.allCases {
+            #expect(Self.refusal(open, Self.order(outcome), Self.lost) == .awaitsEvidence)
+            #expect(Self.refusal(open, Self.order(outcome, forced: true), Self.lost) == nil)
+        }
+    }
+
     @Test("Goal: a logged decision is contradicted with force only, and an APPROVED payment never")
     func contradictsDecision() throws {
         let rolledBack = Samples.active(Self.begin, Samples.commit(Self.begin), parked: Self.parked(Self.db1))

@@ -54,6 +54,9 @@ import Testing
             #expect(Self.undecided(status, Recovery.seen()) == (.abortOnEvidence, true))
             #expect(Self.undecided(status, Self.prepared, Self.away) == (.awaitEvidence, false))
             #expect(Self.undecided(status, Recovery.seen(olderBackendsAlive: true)) == (.awaitEvidence, false))
+            // An old backend may be in the middle of COMMIT PREPARED.
+            let busy = Recovery.seen(prepared: [Recovery.branch(at: Self.db1, epoch: 1)], olderBackendsAlive: true)
+            #expect(Self.undecided(status, busy) == (.awaitEvidence, false))
         }
     }
 

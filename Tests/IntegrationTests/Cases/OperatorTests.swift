@@ -98,7 +98,7 @@ extension Integration {
                 #expect(try world.simulator.state(of: transaction) == .held)
                 #expect(try world.recover().run("show", transaction).output.contains("PROPOSED"))
                 let list = try world.recover().run("list").output
-                #expect(list.contains("PARKED, aborted by force proposed by bob"), "\(list)")
+                #expect(list.contains("a second person: bob proposed aborted by force"), "\(list)")
 
                 #expect(try alice.resolve(transaction, "--commit").status == RecoverTool.somethingLeft)
                 let second = try bob.resolve(transaction, "--commit")

@@ -13,15 +13,13 @@ extension DatabaseCore {
             guard report.failure == nil, let rows = report.results[0].rows else {
                 return completion(.failure(PostgresReadError(report.failure ?? "no answer")))
             }
-            let read = rows.compactMap(RowStatements.read)
-            guard read.count == rows.count else {
-                return completion(.failure(PostgresReadError("a row in `transactions` cannot be read")))
-            }
+            let read = rows.map { (RowStatements.read($0)?.row, RowStatements.transaction($0)) }
             completion(
                 .success(
                     PaymentRowPage(
-                        rows: read.map(\.row),
-                        next: rows.count < PostgresLimits.rowsPerPage ? nil : read.last?.position)))
+                        rows: read.compactMap(\.0), unreadable: read.filter { $0.0 == nil }.compactMap(\.1),
+                        next: rows.count < PostgresLimits.rowsPerPage
+                            ? nil : rows.last.flatMap(RowStatements.position))))
         }
     }
 
@@ -56,6 +54,8 @@ extension DatabaseCore {
 /// A stretch of a log's payments as a database has them.
 public struct PaymentRowPage: Sendable, Hashable {
     public let rows: [WitnessRow]
+    /// Payments whose rows somebody has changed, so that they cannot be read as payments any more.
+    public let unreadable: [TransactionID]
     /// Where to go on; `nil` at the end.
     public let next: Int64?
 }
@@ -124,6 +124,12 @@ enum RowStatements {
         "SELECT (pg_catalog.to_regclass('holdfast_fence') IS NOT NULL)::text", endsSegment: true)
 
     static let fencingLogs = Statement.query("SELECT log_id FROM holdfast_fence", endsSegment: true)
+
+    static func position(_ columns: [String?]) -> Int64? { columns.first.flatMap { $0 }.flatMap { Int64($0) } }
+
+    static func transaction(_ columns: [String?]) -> TransactionID? {
+        columns.dropFirst().first.flatMap { $0 }.flatMap { TransactionID($0) }
+    }
 
     /// - Parameter columns: as ``page(log:since:after:limit:)`` asks for them.
     static func read(_ columns: [String?]) -> (position: Int64, row: WitnessRow)? {
