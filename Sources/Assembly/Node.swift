@@ -26,6 +26,7 @@ public final class Node: Sendable {
     private let loops: MultiThreadedEventLoopGroup
     let clearing: HTTPClearing
     private let problems: StartProblems
+    let faults: FaultInjector
     private let reconciling: ReconcilingFlag
     let watch = Watch()
     let passes = PassGate()
@@ -57,6 +58,8 @@ public final class Node: Sendable {
         coordinatorLoop: any EventLoop, log: LMDBLog, events: EventLog,
         onFencedOut: @escaping @Sendable (String) -> Void
     ) throws {
+        let faults = FaultInjector(plan: settings.fault)
+        faults.hit(.logTakenOver)
         let snapshot = try log.snapshot()
         try Self.check(settings.databases.count, against: snapshot)
         onUnusable = onFencedOut
@@ -69,6 +72,7 @@ public final class Node: Sendable {
         self.log = log
         self.events = events
         self.problems = problems
+        self.faults = faults
         pair = snapshot.owner
         counters = Counters()
         databases = try settings.databases.enumerated().map { offset, configuration in
@@ -79,14 +83,14 @@ public final class Node: Sendable {
             return try PostgresDatabase(
                 index: index, configuration: configuration, log: snapshot.log,
                 role: .owner(snapshot.owner, fence: fence, log: log),
-                events: Self.databaseEvents(index, events, problems, onFencedOut))
+                events: Self.databaseEvents(index, events, problems, faults, onFencedOut))
         }
         clearing = try HTTPClearing(
             configuration: settings.clearing, group: loops, now: { SystemClock.monotonic() })
         coordinator = PaymentCoordinator(
             loop: coordinatorLoop, log: log, epoch: snapshot.owner.epoch, databases: databases, clearing: clearing,
             settings: settings.coordinator, events: events, counters: counters,
-            faults: FaultInjector(plan: settings.fault),
+            faults: faults,
             logAdmits: { log.pressure.admitsNewTransactions && !reconciling.isUp })
     }
 
@@ -142,13 +146,15 @@ public final class Node: Sendable {
     }
 
     private static func databaseEvents(
-        _ index: DatabaseIndex, _ events: EventLog, _ problems: StartProblems,
+        _ index: DatabaseIndex, _ events: EventLog, _ problems: StartProblems, _ faults: FaultInjector,
         _ onFencedOut: @escaping @Sendable (String) -> Void
     ) -> PostgresEvents {
         PostgresEvents(
             stateChanged: { state in
                 switch state {
-                case .available: events.emit(.info, .database, .message("\(index) is available"))
+                case .available:
+                    events.emit(.info, .database, .message("\(index) is available"))
+                    faults.hit(.databaseFenced)
                 case .away(let why): events.emit(.warning, .database, .message("\(index) is away: \(why)"))
                 case .refused, .idle, .connecting, .fencedOut, .closed: break
                 }
@@ -215,6 +221,7 @@ public final class Node: Sendable {
             await withTimeout(.seconds(5), on: loops.next(), otherwise: ()) { done in database.close { done(()) } }
         }
         log.close()
+        faults.hit(.logClosed)
         await withTimeout(.seconds(5), on: loops.next(), otherwise: ()) { done in
             clearing.shutdown { _ in done(()) }
         }

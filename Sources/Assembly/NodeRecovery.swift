@@ -63,6 +63,7 @@ extension Node {
             events.emit(.error, .recovery, .message("the log could not be declared whole: \(result)"))
             return false
         }
+        faults.hit(.reconciled)
         endReconciling()
         events.emit(.info, .recovery, .message("the log is reconciled: \(words)"))
         return true
@@ -75,6 +76,7 @@ extension Node {
 
     /// Hands the plan to the coordinator; returns when every decision is in the log.
     public func carryOut(_ plan: RecoveryPlan) async {
+        faults.hit(.planMade)
         await withCheckedContinuation { continuation in
             coordinator.carryOut(plan) { continuation.resume() }
         }

@@ -22,6 +22,37 @@ public enum FaultPoint: String, CaseIterable, Sendable {
     }
 }
 
+/// A named place in recovery, whether a server's start or `recover` carries it out.
+public enum RecoveryPoint: String, CaseIterable, Sendable {
+    case logTakenOver = "log-taken-over"
+    case databaseFenced = "database-fenced"
+    case planMade = "plan-made"
+    case decisionRecovered = "decision-recovered"
+    case branchResolved = "branch-resolved"
+    case confirmed = "confirmed"
+    case reversalSent = "reversal-sent"
+    case reversalAcknowledged = "reversal-acknowledged"
+    case endDurable = "end-durable"
+    case reconciled = "reconciled"
+    case logClosed = "log-closed"
+
+    public var meaning: String {
+        switch self {
+        case .logTakenOver: "the next epoch is in the log; no database has been told of it"
+        case .databaseFenced: "a database is fenced in the new epoch and in use"
+        case .planMade: "the plan is made; nothing of it has been carried out"
+        case .decisionRecovered: "recovery's decision on a transaction is in the log; nobody has been told yet"
+        case .branchResolved: "a database has carried a decision out; the log does not have its acknowledgement"
+        case .confirmed: "the network has confirmed a payment; the log does not have its acknowledgement"
+        case .reversalSent: "a reversal is on its way; no reply to it has come"
+        case .reversalAcknowledged: "the network has acknowledged a reversal; it is still open in the log"
+        case .endDurable: "an END is in the log"
+        case .reconciled: "a log that had lost its tail has just been declared whole"
+        case .logClosed: "everything is written and the log is closed; the process is about to end"
+        }
+    }
+}
+
 /// What happens at a point.
 public enum FaultAction: Sendable, Equatable {
     /// SIGKILL to this process.
@@ -41,8 +72,14 @@ public final class FaultInjector: Sendable {
     public static let delayMillisecondsMax: UInt32 = 3_600_000
     public static let off = FaultInjector(plan: nil)
 
+    /// Every point that can be asked for, with what it means.
+    public static let points =
+        FaultPoint.allCases.map { (name: $0.rawValue, meaning: $0.meaning) }
+        + RecoveryPoint.allCases.map { (name: $0.rawValue, meaning: $0.meaning) }
+
     public struct Plan: Sendable, Equatable {
-        public let point: FaultPoint
+        /// The name of a ``FaultPoint`` or a ``RecoveryPoint``.
+        public let point: String
         public let hit: Int
         public let action: FaultAction
     }
@@ -56,7 +93,7 @@ public final class FaultInjector: Sendable {
     /// `nil` if it is anything else.
     public static func parse(_ text: String) -> Plan? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 3, let point = FaultPoint(rawValue: String(parts[0])), let hit = Int(parts[1]), hit >= 1
+        guard parts.count == 3, points.contains(where: { $0.name == parts[0] }), let hit = Int(parts[1]), hit >= 1
         else { return nil }
         let action: FaultAction
         switch parts[2] {
@@ -69,10 +106,15 @@ public final class FaultInjector: Sendable {
             else { return nil }
             action = .delay(milliseconds: milliseconds)
         }
-        return Plan(point: point, hit: hit, action: action)
+        return Plan(point: String(parts[0]), hit: hit, action: action)
     }
 
-    func hit(_ point: FaultPoint) {
+    func hit(_ point: FaultPoint) { hit(named: point.rawValue) }
+
+    /// Says that recovery has come to a point.
+    package func hit(_ point: RecoveryPoint) { hit(named: point.rawValue) }
+
+    private func hit(named point: String) {
         guard let plan, plan.point == point else { return }
         let count = hits.withLock { hits in
             hits += 1

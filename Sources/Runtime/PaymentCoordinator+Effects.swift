@@ -34,6 +34,7 @@ extension PaymentCoordinator {
                 switch result {
                 case .success(let receipt):
                     noteDurable(receipt, flight)
+                    if case .end = write { faults.hit(.endDurable) }
                     let effects = flight.machine.logged(write, receipt)
                     apply(effects, to: flight)
                 case .failure(let refusal):
@@ -62,6 +63,7 @@ extension PaymentCoordinator {
             counters.add(.twoPhaseAborted)
             decided(flight)
             if decision.record.reversal != nil { faults.hit(.reversalDurable) }
+            if flight.isResumed { faults.hit(.decisionRecovered) }
         case .parked(let record):
             flight.isHeuristic = true
             counters.add(.heuristic)
@@ -72,6 +74,7 @@ extension PaymentCoordinator {
                 .transactionID(flight.machine.transaction.description),
                 .message("\(record.record.participant): \(record.record.evidence)"))
             wakeIdleWatchers()
+            if flight.isResumed { faults.hit(.decisionRecovered) }
         case .noted, .resumed, .proposed:
             break
         }
@@ -188,7 +191,9 @@ extension PaymentCoordinator {
         switch participant {
         case .clearing:
             if case .open = resolution { breakerFailed() } else { breakerSucceeded() }
+            if case .done = resolution { faults.hit(.confirmed) }
         case .database:
+            if case .done = resolution { faults.hit(.branchResolved) }
             let isFirst = flight.firstDatabase == participant
             if decision == .committed, isFirst, case .done = resolution { faults.hit(.firstDatabaseCommitted) }
         }

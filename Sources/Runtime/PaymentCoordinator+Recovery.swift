@@ -79,6 +79,8 @@ extension PaymentCoordinator {
                 events.emit(
                     .error, .recovery, .transactionID(transaction.description),
                     .message("the evidence was not taken: \(refusal)"))
+            } else {
+                faults.hit(.decisionRecovered)
             }
             pending.leave(transaction)
         }
@@ -124,6 +126,8 @@ extension PaymentCoordinator {
         log.append(.park(record), urgency: .forced) { [self] result in
             if case .failure(let refusal) = result {
                 events.emit(.error, .log, .message("\(record.transaction) could not be parked: \(refusal)"))
+            } else {
+                faults.hit(.decisionRecovered)
             }
             onLoop(done)
         }

@@ -23,6 +23,7 @@ extension PaymentCoordinator {
             clearing.reverse(order) { [self] reply in
                 loop.execute { self.replied(order, reply) }
             }
+            faults.hit(.reversalSent)
         }
         scheduleNextReversal()
     }
@@ -41,6 +42,7 @@ extension PaymentCoordinator {
         case .acknowledged:
             breakerSucceeded()
             counters.add(.reversalSucceeded)
+            faults.hit(.reversalAcknowledged)
         case .refused(let reason):
             breakerSucceeded()
             counters.add(.reversalFailed)

@@ -46,9 +46,9 @@ enum ServerProgram {
         case ["--help"], ["-h"]: print(NodeSettings.help(program: "server"), terminator: "")
         case ["--version"]: print("holdfast \(Release.version)")
         case ["--list-faults"]:
-            let width = FaultPoint.allCases.map(\.rawValue.count).max() ?? 0
-            for point in FaultPoint.allCases {
-                print(point.rawValue.padding(toLength: width + 2, withPad: " ", startingAt: 0) + point.meaning)
+            let width = FaultInjector.points.map(\.name.count).max() ?? 0
+            for point in FaultInjector.points {
+                print(point.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + point.meaning)
             }
         default: return nil
         }
@@ -77,7 +77,7 @@ struct ServerRun {
         }
         if let fault = settings.fault {
             events.emit(
-                .warning, .fault, .message("a fault is to be injected at \(fault.point.rawValue), hit \(fault.hit)"))
+                .warning, .fault, .message("a fault is to be injected at \(fault.point), hit \(fault.hit)"))
         }
         events.emit(.info, .starting, .message("epoch \(node.pair.epoch), state in \(settings.stateDirectory)"))
         let server: PaymentServer
