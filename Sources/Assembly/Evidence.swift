@@ -14,7 +14,6 @@ struct EvidenceGatherer {
     let askNetwork: @Sendable (TransactionID) async -> ClearingStatus
     /// What the log knows of a request_id.
     let lookUp: @Sendable (RequestID) throws -> RequestEntry?
-    let ended: @Sendable (TransactionID) throws -> ActiveTransaction?
 
     /// Questions to the network at the same time.
     private static let questionsMax = 64

@@ -184,13 +184,13 @@ enum Observation {
     ///
     /// - Parameters:
     ///   - isLive: whether a server works on the log now; asked after the first look.
-    ///   - ended: an ended transaction from the history.
+    ///   - ended: ended transactions from the history.
     ///   - lookUp: what the log knows of a request_id.
     ///   - askNetwork: asked where the log cannot tell.
     static func plan(
         _ databases: [PostgresDatabase], loop: any EventLoop, isLive: () -> Bool,
         snapshot read: () throws -> LogSnapshot,
-        ended: @escaping @Sendable (TransactionID) throws -> ActiveTransaction?,
+        ended: (Set<TransactionID>) throws -> [TransactionID: ActiveTransaction],
         lookUp: @escaping @Sendable (RequestID) throws -> RequestEntry?,
         askNetwork: @escaping @Sendable (TransactionID) async -> ClearingStatus
     ) async throws -> RecoveryPlan {
@@ -212,7 +212,7 @@ enum Observation {
         }
         // No payment is taken meanwhile, so nothing of it is in flight.
         let gatherer = EvidenceGatherer(
-            databases: databases, loop: loop, askNetwork: askNetwork, lookUp: lookUp, ended: ended)
+            databases: databases, loop: loop, askNetwork: askNetwork, lookUp: lookUp)
         let evidence = try await gatherer.gather(snapshot, loss, observations: observations, history: history)
         for (index, why) in evidence.unreadable { observations[index] = .unreachable(why) }
         return RecoveryPlan(
@@ -259,18 +259,18 @@ enum Observation {
     /// Looks the listed branches of our log that no unfinished transaction explains up in the history.
     private static func history(
         of observations: [DatabaseIndex: DatabaseObservation.State], snapshot: LogSnapshot,
-        lookUp: (TransactionID) throws -> ActiveTransaction?
+        lookUp: (Set<TransactionID>) throws -> [TransactionID: ActiveTransaction]
     ) rethrows -> [TransactionID: ActiveTransaction] {
         let explained = Set(snapshot.active.map(\.transaction))
-        var found: [TransactionID: ActiveTransaction] = [:]
+        var unexplained: Set<TransactionID> = []
         for case .seen(let sighting) in observations.values {
             for prepared in sighting.prepared {
-                guard let id = GlobalBranchID(prepared.gid), id.log == snapshot.log,
-                    !explained.contains(id.transaction), found[id.transaction] == nil
+                guard let id = GlobalBranchID(prepared.gid), id.log == snapshot.log, !explained.contains(id.transaction)
                 else { continue }
-                found[id.transaction] = try lookUp(id.transaction)
+                unexplained.insert(id.transaction)
             }
         }
-        return found
+        // All at once: what one search costs may depend on the history, so there is never more than one.
+        return try lookUp(unexplained)
     }
 }

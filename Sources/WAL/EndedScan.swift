@@ -25,15 +25,15 @@ public struct EndedScan: Sendable {
     private var unfinished: [TransactionID: ActiveTransaction] = [:]
     private var isOver = false
 
-    /// - Parameter read: a stretch of the history from the given place on.
+    /// - Parameter read: a stretch of the history from the given place on, all of it or the records of some kinds alone.
     init(
-        from first: LSN, upTo end: LSN, _ read: (LSN) throws(LogError) -> RecordBatch
+        from first: LSN, upTo end: LSN, _ read: (LSN, Set<ValueKind>?) throws(LogError) -> RecordBatch
     ) throws(LogError) {
         self.end = end
         var reopened: [TransactionID: ActiveTransaction?] = [:]
         var next: LSN? = first
         while let first = next, first < end {
-            let batch = try read(first)
+            let batch = try read(first, [.reopened])
             for case (_, _, .reopened(let record)) in batch.records {
                 reopened.updateValue(nil, forKey: record.transaction)
             }
@@ -44,14 +44,14 @@ public struct EndedScan: Sendable {
     }
 
     mutating func advance(
-        _ read: (LSN) throws(LogError) -> RecordBatch
+        _ read: (LSN, Set<ValueKind>?) throws(LogError) -> RecordBatch
     ) throws(LogError) -> [ActiveTransaction]? {
         guard let first = next, first < end else {
             guard !isOver else { return nil }
             isOver = true
             return reopened.values.compactMap { $0 }
         }
-        let batch = try read(first)
+        let batch = try read(first, nil)
         next = batch.next
         return batch.records.compactMap { $0.lsn < end ? take($0) : nil }
     }
@@ -134,9 +134,9 @@ extension LMDBLog: EndedHistory {
 
     public func nextEnded(_ scan: inout EndedScan) throws -> [ActiveTransaction]? { try scan.advance(stretch) }
 
-    private func stretch(_ first: LSN) throws(LogError) -> RecordBatch {
+    private func stretch(_ first: LSN, of kinds: Set<ValueKind>?) throws(LogError) -> RecordBatch {
         try read { store, reading throws(LogError) in
-            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, in: reading)
+            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, of: kinds, in: reading)
         }
     }
 }
@@ -148,9 +148,9 @@ extension LogReader: EndedHistory {
 
     public func nextEnded(_ scan: inout EndedScan) throws -> [ActiveTransaction]? { try scan.advance(stretch) }
 
-    private func stretch(_ first: LSN) throws(LogError) -> RecordBatch {
+    private func stretch(_ first: LSN, of kinds: Set<ValueKind>?) throws(LogError) -> RecordBatch {
         try read { store, reading throws(LogError) in
-            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, in: reading)
+            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, of: kinds, in: reading)
         }
     }
 }

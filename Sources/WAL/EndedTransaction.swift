@@ -1,16 +1,17 @@
 public import Coordinator
 
 extension LMDBLog {
-    /// An ended transaction as it stood at its end; `nil` if the history has no END of it, or no more.
-    public func ended(_ transaction: TransactionID) throws -> ActiveTransaction? {
-        ActiveTransaction(endedIn: try history(of: transaction))
+    /// Ended transactions as they stood at their end; those that the history has no END of, or no more, are not among them.
+    public func ended(_ transactions: Set<TransactionID>) throws -> [TransactionID: ActiveTransaction] {
+        try absentees.find(transactions) { wanted throws(LogError) in try HistorySearch(for: wanted, in: self) }
+            .compactMapValues(ActiveTransaction.init(endedIn:))
     }
 }
 
 extension LogReader {
-    /// An ended transaction as it stood at its end; `nil` if the history has no END of it, or no more.
-    public func ended(_ transaction: TransactionID) throws -> ActiveTransaction? {
-        ActiveTransaction(endedIn: try history(of: transaction))
+    /// Ended transactions as they stood at their end; those that the history has no END of, or no more, are not among them.
+    public func ended(_ transactions: Set<TransactionID>) throws -> [TransactionID: ActiveTransaction] {
+        try HistorySearch(for: transactions, in: self).found.compactMapValues(ActiveTransaction.init(endedIn:))
     }
 }
 

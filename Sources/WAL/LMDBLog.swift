@@ -26,6 +26,7 @@ public final class LMDBLog: TransactionLog {
     let access: Mutex<Access?>
     private let thread: Mutex<WriterThread?>
     private let deliver: LogWriter.Delivery
+    let absentees = KnownAbsentees()
     private let last: Mutex<WriterView>
 
     private init(
@@ -127,6 +128,7 @@ public final class LMDBLog: TransactionLog {
     public func append(
         _ write: LogWrite, urgency: LogUrgency, completion: @escaping @Sendable (Result<LogReceipt, LogRefusal>) -> Void
     ) {
+        if case .adopt(let adoption) = write { absentees.forget(adoption.transaction) }
         // After close() as with a full queue nothing was written, and a later start has the rest to say.
         enqueue(.step(write.clipped, completion), urgency) { completion(.failure(.full)) }
     }
@@ -197,19 +199,9 @@ public final class LMDBLog: TransactionLog {
         return snapshot
     }
 
-    /// Every record of a transaction that is still in the history, oldest first. Goes through the whole history.
+    /// Every record of a transaction that is still in the history, oldest first.
     public func history(of transaction: TransactionID) throws -> [LoggedRecord] {
-        var found: [LoggedRecord] = []
-        var next: LSN? = LSN(rawValue: 1)
-        while let first = next {
-            let batch = try read { store, reading throws(LogError) in
-                try store.readRecords(
-                    from: first, limit: LogLimits.scanBatchRecords, only: transaction, in: reading)
-            }
-            found += batch.records.filter { $0.record.transaction == transaction }
-            next = batch.next
-        }
-        return found
+        try HistorySearch(for: [transaction], in: self).found[transaction] ?? []
     }
 
     /// Runs `body` on a picture of now.

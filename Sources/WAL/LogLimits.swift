@@ -12,6 +12,10 @@ public enum LogLimits {
     public static let trimSliceRecordsMax = 512
     /// Records decoded within one read transaction of a scan; then it is renewed, so that no page is pinned for long.
     public static let scanBatchRecords = 1024
+    /// Transactions that are remembered as being nowhere in the history; then they are looked for again.
+    static let absenteesMax = 10_000
+    /// How far before the time in a transaction's id the search for its records begins, for clocks that are nudged, milliseconds.
+    static let searchMarginMilliseconds: Int64 = 1000
     /// How often the writer looks at the disk and the map while it is idle, milliseconds.
     public static let pressureIntervalMilliseconds = 1000
     /// Commits that a reader may be behind before its pages are counted as used.

@@ -52,17 +52,10 @@ public final class LogReader: Sendable {
         try read { store, reading throws(LogError) in try store.lookUp(request, in: reading) }
     }
 
-    /// Every record of a transaction that is still in the history, oldest first. Goes through the whole history;
-    /// records that cannot be read are passed over (``verify()`` lists them).
+    /// Every record of a transaction that is still in the history, oldest first. Records that cannot be read are passed over
+    /// (``verify()`` lists them).
     public func history(of transaction: TransactionID) throws(LogError) -> [LoggedRecord] {
-        var found: [LoggedRecord] = []
-        var next: LSN? = LSN(rawValue: 1)
-        while let first = next {
-            let batch = try batch(from: first, only: transaction)
-            found += batch.records.filter { $0.record.transaction == transaction }
-            next = batch.next
-        }
-        return found
+        try HistorySearch(for: [transaction], in: self).found[transaction] ?? []
     }
 
     /// Calls `body` with each record from `first` on, in their order, until it answers false. The picture is renewed
@@ -85,9 +78,9 @@ public final class LogReader: Sendable {
     }
 
     /// The next stretch of the history; `nil` for `first` ends a scan.
-    private func batch(from first: LSN, only transaction: TransactionID? = nil) throws(LogError) -> RecordBatch {
+    private func batch(from first: LSN) throws(LogError) -> RecordBatch {
         try read { store, reading throws(LogError) in
-            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, only: transaction, in: reading)
+            try store.readRecords(from: first, limit: LogLimits.scanBatchRecords, in: reading)
         }
     }
 

@@ -48,7 +48,7 @@ extension LogReader {
     ) throws(LogError) -> LogStretch {
         try read { store, reading throws(LogError) in
             let batch = try store.readRecords(
-                from: first, limit: LogLimits.scanBatchRecords, only: transaction, in: reading)
+                from: first, limit: LogLimits.scanBatchRecords, only: transaction.map { [$0] }, in: reading)
             let last: LSN?
             do throws(LMDBFailure) {
                 last = try store.lastRecord(in: reading)

@@ -48,15 +48,22 @@ enum RecordCodec {
         return id == TransactionID(high: 0, low: 0) ? nil : id
     }
 
-    /// Whether the value may be a record of `transaction`: looks at its place in the bytes alone, so that a search
+    /// Whether the value may be a record of one of `transactions`: looks at its place in the bytes alone, so that a search
     /// through a long history checks and decodes only what it finds.
-    static func mayBelong(_ value: UnsafeRawBufferPointer, to transaction: TransactionID) -> Bool {
+    static func mayBelong(_ value: UnsafeRawBufferPointer, to transactions: Set<TransactionID>) -> Bool {
         let offset = Envelope.headerBytes + 16
         // A value that is too short is damaged; let the decoder say so.
         guard value.count >= offset + 16 else { return true }
-        return UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) == transaction.high
-            && UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))
-                == transaction.low
+        return transactions.contains(
+            TransactionID(
+                high: UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
+                low: UInt64(littleEndian: value.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))))
+    }
+
+    /// Likewise, whether the value may be a record of one of `kinds`.
+    static func mayBe(_ value: UnsafeRawBufferPointer, _ kinds: Set<ValueKind>) -> Bool {
+        guard value.count >= Envelope.headerBytes, let kind = ValueKind(rawValue: value[1]) else { return true }
+        return kinds.contains(kind)
     }
 
     static func kind(of record: LogRecord) -> ValueKind {

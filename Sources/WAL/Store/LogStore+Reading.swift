@@ -8,6 +8,8 @@ public typealias LoggedRecord = (lsn: LSN, writtenAt: WallTime, record: LogRecor
 struct RecordBatch {
     var records: [LoggedRecord] = []
     var damaged: [DamagedPlace] = []
+    /// Records looked at.
+    var examined = 0
     /// Where to go on; `nil` at the end.
     var next: LSN?
 }
@@ -109,14 +111,16 @@ extension LogStore {
         }
     }
 
-    /// - Parameter only: where given, records of other transactions are passed over undecoded.
+    /// - Parameters:
+    ///   - transactions: where given, records of others are passed over undecoded.
+    ///   - kinds: where given, records of other kinds are passed over undecoded.
     func readRecords(
-        from first: LSN, limit: Int, only transaction: TransactionID? = nil, in reading: Reading
+        from first: LSN, limit: Int, only transactions: Set<TransactionID>? = nil, of kinds: Set<ValueKind>? = nil,
+        in reading: Reading
     ) throws(LogError) -> RecordBatch {
         do {
             var batch = RecordBatch()
             let cursor = try reading.cursor(records)
-            var seen = 0
             var entry = try cursor.seek(Keys.record(first))
             while let (key, value) = entry {
                 guard let lsn = Keys.lsn(from: key) else {
@@ -124,12 +128,14 @@ extension LogStore {
                     entry = try cursor.next()
                     continue
                 }
-                guard seen < limit else {
+                guard batch.examined < limit else {
                     batch.next = lsn
                     break
                 }
-                seen += 1
-                if transaction.map({ RecordCodec.mayBelong(value, to: $0) }) ?? true {
+                batch.examined += 1
+                if transactions.map({ RecordCodec.mayBelong(value, to: $0) }) ?? true,
+                    kinds.map({ RecordCodec.mayBe(value, $0) }) ?? true
+                {
                     do throws(ValueFault) {
                         let (record, writtenAt) = try RecordCodec.decode(value, at: lsn)
                         batch.records.append((lsn, writtenAt, record))
