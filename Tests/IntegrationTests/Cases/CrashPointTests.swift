@@ -11,7 +11,8 @@ extension Integration {
             let listed = result.output.split(separator: "\n").compactMap {
                 $0.split(whereSeparator: \.isWhitespace).first
             }
-            #expect(Set(listed.map(String.init)) == Set(CrashPoint.allCases.map(\.rawValue)))
+            let tested = CrashPoint.allCases.map(\.rawValue) + RecoverPoint.allCases.map(\.rawValue)
+            #expect(Set(listed.map(String.init)) == Set(tested) && listed.count == tested.count)
         }
 
         @Test(

@@ -3,7 +3,7 @@ import Foundation
 /// The program `recover`, run on one state directory.
 struct RecoverTool: Sendable {
     let stateDirectory: String
-    let environment: [String: String]
+    var environment: [String: String]
 
     /// Exit codes of the contract.
     static let nothingLeft = ExitStatus.code(0)
