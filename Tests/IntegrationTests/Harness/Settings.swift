@@ -10,6 +10,10 @@ enum Settings {
     static let contendedRounds = number("HOLDFAST_ROUNDS", default: 200)
     /// How many payments are made beside an operator's orders, at least.
     static let besidePayments = number("HOLDFAST_BESIDE", default: 3000)
+    /// Whether the measurements of recovery are carried out, with how many rounds, and where the log with a long past is.
+    static let measuresScale = ProcessInfo.processInfo.environment["HOLDFAST_SCALE"] == "1"
+    static let scaleRounds = number("HOLDFAST_SCALE_ROUNDS", default: 3)
+    static let historyDirectory = ProcessInfo.processInfo.environment["HOLDFAST_HISTORY"]
     /// Whether the files of every test are left behind; those of a failed one always are.
     static let keepsFiles = ProcessInfo.processInfo.environment["HOLDFAST_KEEP"] == "1"
 
