@@ -43,7 +43,7 @@ extension Node {
             return true
         }
         // One that was adopted by its number alone answers for no request_id.
-        return try log.ended(row.transaction) != nil
+        return try log.ended([row.transaction])[row.transaction] != nil
     }
 
     private func refusal(_ database: DatabaseIndex, _ transaction: TransactionID) -> StartRefusal {
