@@ -71,7 +71,7 @@ struct EvidenceGatherer {
         for case .seen(let sighting) in observations.values {
             for prepared in sighting.prepared {
                 guard let id = GlobalBranchID(prepared.gid), id.log == log, !known.contains(id.transaction),
-                    observations[id.database] != nil
+                    case .seen(let own)? = observations[id.database], !own.elsewhere.contains(prepared.gid)
                 else { continue }
                 found[id.transaction, default: Branches(epoch: id.epoch, databases: [])].databases.insert(id.database)
             }
@@ -135,13 +135,25 @@ struct EvidenceGatherer {
         return found
     }
 
+    /// How often one question is asked until it is answered.
+    private static let attemptsMax = 3
+
+    private func ask(about transaction: TransactionID) async -> ClearingStatus {
+        var attempt = 1
+        while true {
+            let status = await askNetwork(transaction)
+            guard case .unreachable = status, attempt < Self.attemptsMax else { return status }
+            attempt += 1
+        }
+    }
+
     private func statuses(of transactions: [TransactionID]) async -> [TransactionID: ClearingStatus] {
         var statuses: [TransactionID: ClearingStatus] = [:]
         await withTaskGroup(of: (TransactionID, ClearingStatus).self) { group in
             var rest = transactions[...]
             func askNext() {
                 guard let transaction = rest.popFirst() else { return }
-                group.addTask { (transaction, await askNetwork(transaction)) }
+                group.addTask { (transaction, await ask(about: transaction)) }
             }
             for _ in 0..<Self.questionsMax { askNext() }
             for await (transaction, status) in group {

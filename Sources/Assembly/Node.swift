@@ -44,6 +44,7 @@ public final class Node: Sendable {
         _ settings: NodeSettings, events: EventLog, sink: LineSink, onFencedOut: @escaping @Sendable (String) -> Void
     ) throws -> Node {
         let directory = try acquire(settings)
+        try refuseBackup(settings.stateDirectory)
         // One loop for the coordinator alone, one for its HTTP client.
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let coordinatorLoop = loops.next()
@@ -104,6 +105,27 @@ public final class Node: Sendable {
 
     // MARK: - Opening
 
+    /// Working on a backup would take the databases from whoever works on the original.
+    static func refuseBackup(_ stateDirectory: String) throws {
+        guard LogReader.isThere(in: stateDirectory) else { return }
+        let snapshot: LogSnapshot
+        do {
+            snapshot = try LogReader(path: stateDirectory).snapshot()
+        } catch {
+            // What is wrong with it is told by who opens it.
+            return
+        }
+        try refuseBackup(snapshot, stateDirectory)
+    }
+
+    static func refuseBackup(_ snapshot: LogSnapshot, _ stateDirectory: String) throws {
+        guard case .broken(let loss) = snapshot.continuity, loss.cause == .copied else { return }
+        throw StartRefusal(
+            "\(stateDirectory) is a backup: it lacks what was decided since it was written. If the original is lost, make a state "
+                + "directory of it with recover restore \(stateDirectory) --state-dir NEW",
+            exitCode: ProgramExit.configuration)
+    }
+
     private static func acquire(_ settings: NodeSettings) throws -> StateDirectory {
         do {
             return try StateDirectory.acquire(
@@ -135,7 +157,7 @@ public final class Node: Sendable {
     }
 
     /// The number of databases is part of where payments live: another one would look for them in the wrong place.
-    private static func check(_ count: Int, against snapshot: LogSnapshot) throws {
+    static func check(_ count: Int, against snapshot: LogSnapshot) throws {
         let known = snapshot.fences.map { Int($0.database.rawValue) }.max() ?? 0
         guard known == 0 || known == count else {
             throw StartRefusal(

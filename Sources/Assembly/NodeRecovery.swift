@@ -28,22 +28,12 @@ extension Node {
 
     /// Declares the log whole again if the plan, which has been carried out, left nothing of the lost tail open.
     ///
+    /// - Parameter refused: how many of its decisions the log did not take, for want of room for instance.
     /// - Returns: whether the log is whole.
     @discardableResult
-    public func settleContinuity(after plan: RecoveryPlan) async -> Bool {
+    public func settleContinuity(after plan: RecoveryPlan, refused: Int) async -> Bool {
         guard isReconciling else { return true }
-        var isSettled = plan.settlesContinuity
-        if isSettled, plan.decidesByEvidence {
-            // The log may have refused a step for want of room: only a look that finds nothing left to decide counts.
-            do {
-                let again = try await self.plan(isServing: false)
-                isSettled = again.settlesContinuity && !again.decidesByEvidence
-            } catch {
-                events.emit(.error, .recovery, .message("the reconciled log could not be looked at: \(error)"))
-                isSettled = false
-            }
-        }
-        guard isSettled else {
+        guard plan.settlesContinuity, refused == 0 else {
             events.emit(
                 .warning, .recovery,
                 .message(
@@ -75,10 +65,13 @@ extension Node {
     }
 
     /// Hands the plan to the coordinator; returns when every decision is in the log.
-    public func carryOut(_ plan: RecoveryPlan) async {
+    ///
+    /// - Returns: how many decisions by evidence the log did not take; the next look finds those again.
+    @discardableResult
+    public func carryOut(_ plan: RecoveryPlan) async -> Int {
         faults.hit(.planMade)
-        await withCheckedContinuation { continuation in
-            coordinator.carryOut(plan) { continuation.resume() }
+        return await withCheckedContinuation { continuation in
+            coordinator.carryOut(plan) { continuation.resume(returning: $0) }
         }
     }
 
@@ -103,8 +96,8 @@ extension Node {
             try await refuseOlderCopy()
             if isReconciling {
                 let plan = try await plan(isServing: false)
-                await carryOut(plan)
-                await settleContinuity(after: plan)
+                let refused = await carryOut(plan)
+                await settleContinuity(after: plan, refused: refused)
                 return note(plan)
             }
             let plan = try await plan(isServing: true)

@@ -9,6 +9,9 @@ public enum Observer {
     ///   old one, or the database is another.
     public static func plan(_ settings: NodeSettings) async throws -> RecoveryPlan {
         let reader = try open(settings.stateDirectory)
+        let snapshot = try refusing { () throws(LogError) in try reader.snapshot() }
+        try Node.refuseBackup(snapshot, settings.stateDirectory)
+        try Node.check(settings.databases.count, against: snapshot)
         return try await Onlookers.look(settings, reader) { try await $0.plan() }
     }
 

@@ -91,6 +91,7 @@ extension LogRestoration.Made {
             "restored with \(active) unfinished transactions and \(reversals) open reversals; what began in epoch "
                 + "\(loss.firstLostEpoch) or later may be missing"
         case .lost: "made anew, empty"
+        case .copied: "copied"
         }
     }
 }

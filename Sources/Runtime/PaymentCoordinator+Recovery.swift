@@ -9,7 +9,8 @@ extension PaymentCoordinator {
     ///
     /// - Parameter decided: called on the loop when every transaction of the plan has its decision in the log (an ABORT for what
     ///   was undecided) and those that are carried out again are unfinished there; the deliveries then go on in the background.
-    public func carryOut(_ plan: RecoveryPlan, decided: @escaping @Sendable () -> Void) {
+    ///   It is told how many decisions by evidence the log did not take; the next look finds those again.
+    public func carryOut(_ plan: RecoveryPlan, decided: @escaping @Sendable (Int) -> Void) {
         loop.execute { [self] in
             let pending = PendingDecisions(completion: decided)
             for verdict in plan.transactions { carryOut(verdict, pending) }
@@ -79,6 +80,7 @@ extension PaymentCoordinator {
                 events.emit(
                     .error, .recovery, .transactionID(transaction.description),
                     .message("the evidence was not taken: \(refusal)"))
+                pending.noteRefused()
             } else {
                 faults.hit(.decisionRecovered)
             }
@@ -250,19 +252,23 @@ extension TransactionVerdict {
 final class PendingDecisions: @unchecked Sendable {
     private var open: Set<TransactionID> = []
     private var isComplete = false
-    private let completion: @Sendable () -> Void
+    /// Steps that the log did not take.
+    private var refused = 0
+    private let completion: @Sendable (Int) -> Void
 
-    init(completion: @escaping @Sendable () -> Void) { self.completion = completion }
+    init(completion: @escaping @Sendable (Int) -> Void) { self.completion = completion }
+
+    func noteRefused() { refused += 1 }
 
     func enrol(_ transaction: TransactionID) { open.insert(transaction) }
 
     func leave(_ transaction: TransactionID) {
         guard open.remove(transaction) != nil else { return }
-        if isComplete, open.isEmpty { completion() }
+        if isComplete, open.isEmpty { completion(refused) }
     }
 
     func allEnrolled() {
         isComplete = true
-        if open.isEmpty { completion() }
+        if open.isEmpty { completion(refused) }
     }
 }

@@ -103,8 +103,8 @@ struct ServerRun {
     private func start(_ node: Node, _ key: TokenKey, _ control: ControlServer) async throws -> PaymentServer {
         try await node.startDatabases(waitingAtMost: Milliseconds(ServerLimits.databaseStartWaitMax))
         let plan = try await node.plan(isServing: false)
-        await node.carryOut(plan)
-        await node.settleContinuity(after: plan)
+        let refused = await node.carryOut(plan)
+        await node.settleContinuity(after: plan, refused: refused)
         report(plan)
         await node.verifyCommits(atMost: Milliseconds(ServerLimits.verificationStartWaitMax))
         try await control.listen()

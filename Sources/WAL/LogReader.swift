@@ -42,6 +42,11 @@ public final class LogReader: Sendable {
         self.store = Mutex(store)
     }
 
+    /// Whether there is a log in a directory, or what looks like one.
+    public static func isThere(in path: String) -> Bool {
+        FileSystem.exists(path + "/" + Environment.dataFileName)
+    }
+
     /// Everything unfinished. Values that cannot be read are counted in `quarantined` and left where they are.
     public func snapshot() throws(LogError) -> LogSnapshot {
         try read { store, reading throws(LogError) in try store.readSnapshot(in: reading).0 }

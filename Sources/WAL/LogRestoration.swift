@@ -72,7 +72,7 @@ public enum LogRestoration {
         return Made(log: log, epoch: owner.epoch, loss: loss, active: 0, reversals: 0)
     }
 
-    /// Marks a copy that was just made as one: whoever starts on it, by whatever way it got there, finds a broken log.
+    /// Marks a copy that was just made as one: nobody works on it, by whatever way it got into its place, before it is restored.
     ///
     /// - Parameter path: a directory with a copy that nobody has open.
     static func markCopy(in path: String, now: WallTime) throws(LogError) {
@@ -82,7 +82,7 @@ public enum LogRestoration {
             let store = try LogStore(environment, in: txn.reading, creating: false)
             guard try store.readContinuity(in: txn.reading) == .unbroken else { return }
             let epoch = try store.readOwner(in: txn.reading).epoch
-            let loss = LogBreak(cause: .restored, firstLostEpoch: epoch, at: now)
+            let loss = LogBreak(cause: .copied, firstLostEpoch: epoch, at: now)
             try txn.put(store.meta, Keys.continuity, MetaCodec.encode(loss))
             try txn.commit()
         } catch {

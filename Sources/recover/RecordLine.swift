@@ -181,6 +181,7 @@ extension LogBreak.Cause {
         switch self {
         case .restored: "restored"
         case .lost: "lost"
+        case .copied: "copied"
         }
     }
 }

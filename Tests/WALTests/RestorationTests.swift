@@ -86,7 +86,7 @@ import Testing
         #expect(snapshot.continuity == .broken(made.loss) && made.loss.cause == .lost)
     }
 
-    @Test("Goal: a copy that is marked is broken however it got into its place; marking twice changes nothing")
+    @Test("Goal: a copy that is marked is one however it got into its place; marking twice changes nothing")
     func marksCopies() async throws {
         let test = try TestLog()
         let epoch = test.log.owner.epoch
@@ -94,7 +94,7 @@ import Testing
         let copy = try Self.copy(of: test)
         try LogRestoration.markCopy(in: copy.path, now: Self.now)
         try LogRestoration.markCopy(in: copy.path, now: WallTime(microseconds: 1))
-        let loss = LogBreak(cause: .restored, firstLostEpoch: epoch, at: Self.now)
+        let loss = LogBreak(cause: .copied, firstLostEpoch: epoch, at: Self.now)
         #expect(try LogReader(path: copy.path).snapshot().continuity == .broken(loss))
     }
 }

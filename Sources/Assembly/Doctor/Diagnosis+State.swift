@@ -39,7 +39,8 @@ extension Diagnosis {
                 .warning, ", looked at as user \(seen.userID)",
                 "run doctor and recover as the server's user: files that another one makes may be closed to it")
         }
-        guard seen.mode & 0o077 == 0 else {
+        // To pass through without seeing what is there is no access.
+        guard seen.mode & 0o066 == 0 else {
             return finding(
                 .warning, ": others have access", "chmod 700 \(path): whoever can write there can change decisions")
         }

@@ -14,6 +14,16 @@ public struct Warrant: Sendable, Hashable {
     /// The reason or the evidence, in words. Without card data.
     public let reason: String
 
+    /// Whether both name the same person: names are told apart neither by capitals nor by blanks around them.
+    public func isBySameActor(as other: Warrant) -> Bool {
+        func trimmed(_ name: String) -> String {
+            var rest = name.lowercased().drop { $0.isWhitespace }
+            while rest.last?.isWhitespace == true { rest.removeLast() }
+            return String(rest)
+        }
+        return trimmed(actor) == trimmed(other.actor)
+    }
+
     public init(_ authority: Authority, actor: String, reason: String) {
         self.authority = authority
         self.actor = actor
@@ -122,6 +132,8 @@ public struct LogBreak: Sendable, Hashable {
         case restored = 1
         /// The log was made anew under the name of a lost one.
         case lost = 2
+        /// The log is a copy that nobody has restored: nobody may work on it.
+        case copied = 3
     }
 
     public let cause: Cause

@@ -28,13 +28,19 @@ public struct DatabaseObservation: Sendable, Hashable {
     public struct Sighting: Sendable, Hashable {
         /// Every prepared transaction of the cluster, foreign ones and other databases' included.
         public let prepared: [PreparedTransaction]
+        /// The names among them that belong to other databases of the cluster.
+        public let elsewhere: Set<String>
         /// Of the transactions asked about, those whose row is visible.
         public let witnessed: Set<TransactionID>
         /// Whether a backend of an older epoch of this log is still alive, so that a branch may yet appear.
         public let olderBackendsAlive: Bool
 
-        public init(prepared: [PreparedTransaction], witnessed: Set<TransactionID>, olderBackendsAlive: Bool) {
+        public init(
+            prepared: [PreparedTransaction], elsewhere: Set<String> = [], witnessed: Set<TransactionID>,
+            olderBackendsAlive: Bool
+        ) {
             self.prepared = prepared
+            self.elsewhere = elsewhere
             self.witnessed = witnessed
             self.olderBackendsAlive = olderBackendsAlive
         }
@@ -57,7 +63,7 @@ extension DatabaseObservation.State {
             let stayed = Set(before.prepared)
             return .seen(
                 .init(
-                    prepared: now.prepared.filter(stayed.contains), witnessed: now.witnessed,
+                    prepared: now.prepared.filter(stayed.contains), elsewhere: now.elsewhere, witnessed: now.witnessed,
                     olderBackendsAlive: now.olderBackendsAlive))
         }
     }

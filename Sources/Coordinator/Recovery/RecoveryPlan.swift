@@ -68,7 +68,7 @@ public struct RecoveryPlan: Sendable, Hashable {
         let listed = input.observations.mapValues { state -> Set<String> in
             switch state {
             case .unreachable: []
-            case .seen(let sighting): Set(sighting.prepared.map(\.gid))
+            case .seen(let sighting): Set(sighting.prepared.map(\.gid)).subtracting(sighting.elsewhere)
             }
         }
         log = input.snapshot.log
@@ -110,12 +110,6 @@ public struct RecoveryPlan: Sendable, Hashable {
         self.unreachable = unreachable
         self.continuity = continuity
         settlesContinuity = false
-    }
-
-    /// Whether the plan decides something by evidence.
-    public var decidesByEvidence: Bool {
-        adoptions.contains(where: \.isWork)
-            || transactions.contains { $0.verdict == .commitOnEvidence || $0.verdict == .abortOnEvidence }
     }
 
     /// Whether carrying the plan out would change anything.

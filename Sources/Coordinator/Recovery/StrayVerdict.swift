@@ -48,6 +48,10 @@ public struct StrayVerdict: Sendable, Hashable {
         _ prepared: PreparedTransaction, among branches: [GlobalBranchID], _ input: RecoveryPlan.Input
     ) -> Verdict {
         guard let id = GlobalBranchID(prepared.gid), id.log == input.snapshot.log else { return .foreign }
+        // It names a database of ours and lies in another one: nobody of ours has made it.
+        if case .seen(let sighting)? = input.observations[id.database], sighting.elsewhere.contains(prepared.gid) {
+            return .foreign
+        }
         guard var ended = input.history[id.transaction], ended.decision != .undecided,
             id == GlobalBranchID(of: ended, at: id.database, log: id.log),
             ended.begin.record.branches.contains(where: { $0.participant == .database(id.database) })

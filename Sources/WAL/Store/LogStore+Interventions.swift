@@ -23,7 +23,7 @@ extension LogStore {
                 try put(state, txn, &context)
                 return .proposed(record, lsn)
             }
-            guard first.record.warrant.actor != record.warrant.actor else {
+            guard !first.record.warrant.isBySameActor(as: record.warrant) else {
                 return .refused(.notResolvable(.sameActor(record.warrant.actor)))
             }
         }

@@ -111,8 +111,8 @@ struct PlanExecution {
     }
 
     private func act(_ node: Node, _ plan: RecoveryPlan) async {
-        await node.carryOut(plan)
-        if plan.settlesContinuity { await node.settleContinuity(after: plan) }
+        let refused = await node.carryOut(plan)
+        if plan.settlesContinuity { await node.settleContinuity(after: plan, refused: refused) }
     }
 
     /// Whether what is left is left because the network does not answer.

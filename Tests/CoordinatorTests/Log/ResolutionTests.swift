@@ -109,6 +109,15 @@ import Testing
         #expect(Self.refusal(confirmed, Self.order(.aborted, forced: true)) == .wasApproved)
     }
 
+    @Test("Goal: capitals and blanks make no second person of the first")
+    func samePerson() {
+        let alice = Warrant(.order, actor: "alice", reason: "seen")
+        for name in ["Alice", " ALICE ", "alice\t"] {
+            #expect(alice.isBySameActor(as: Warrant(.order, actor: name, reason: "other")))
+        }
+        #expect(!alice.isBySameActor(as: Warrant(.order, actor: "alice b", reason: "seen")))
+    }
+
     @Test("Goal: in a broken log a person decides before the evidence only with force")
     func insistence() {
         let open = Samples.active(Self.begin)

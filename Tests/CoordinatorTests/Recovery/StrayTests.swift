@@ -3,6 +3,17 @@ import Testing
 
 /// Prepared branches that no unfinished transaction explains.
 @Suite struct StrayTests {
+    @Test("Goal: a branch that names one of our databases and lies in another is nobody's of ours")
+    func elsewhere() {
+        let db1 = Samples.database(1)
+        let branch = Recovery.branch(at: db1, epoch: 1)
+        let here = Recovery.plan(observations: [db1: Recovery.seen(prepared: [branch])])
+        #expect(here.strays.map(\.verdict) == [.orphan])
+        let seen = DatabaseObservation.State.seen(
+            .init(prepared: [branch], elsewhere: [branch.gid], witnessed: [], olderBackendsAlive: false))
+        #expect(Recovery.plan(observations: [db1: seen]).strays.map(\.verdict) == [.foreign])
+    }
+
     private static let db1 = Samples.database(1)
     private static let db2 = Samples.database(2)
     private static let two = Samples.begin(databases: 2)

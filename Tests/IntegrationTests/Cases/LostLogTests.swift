@@ -98,6 +98,25 @@ extension Integration {
             }
         }
 
+        @Test(
+            "Goal: a backup is not worked on by mistake: the server that has the databases goes on, and the remedy is told"
+        )
+        func backupsAreNotWorkedOn() throws {
+            try World.run { world in
+                try world.start()
+                let backup = world.directory + "/backup"
+                #expect(try world.recover().run("backup", backup).status == .code(0))
+                let there = RecoverTool(
+                    stateDirectory: backup, environment: try world.configuration(of: "a").environment)
+                for result in [try there.run(), try there.run("--dry-run")] {
+                    #expect(result.status == .code(78) && result.errors.contains("recover restore"), "\(result)")
+                }
+                #expect(try there.run("list").status == .code(0), "it may be looked at")
+                #expect(try world.pay(Payment(requestID: "still-served")).status == .approved)
+                try world.finish()
+            }
+        }
+
         @Test("Goal: a copy taken beside a running server and put in its place is refused, and taken as a restored one")
         func olderCopyOfTheSameStart() throws {
             try World.run { world in

@@ -178,7 +178,7 @@ private struct LogBook {
                 active[record.transaction]?.proposal = proposal
                 return .success(.proposed(proposal))
             }
-            if needsTwoPersons, state.proposal?.record.warrant.actor == record.warrant.actor {
+            if needsTwoPersons, state.proposal?.record.warrant.isBySameActor(as: record.warrant) == true {
                 throw .sameActor(record.warrant.actor)
             }
             if resolving.dropsReversal { reversals[record.transaction] = nil }

@@ -155,7 +155,7 @@ final class World: Sendable {
     /// - Returns: turned on when every decision is in the log.
     func carryOut(_ plan: RecoveryPlan) -> Switch {
         let isDecided = Switch(false)
-        coordinator.carryOut(plan) { isDecided.turn(true) }
+        coordinator.carryOut(plan) { _ in isDecided.turn(true) }
         return isDecided
     }
 }

@@ -19,6 +19,7 @@ extension DatabaseCore {
             }
             let older = SessionStatements.olderBackends(backends, log: logID, than: currentEpoch)
             let prepared = list.compactMap { PreparedTransaction($0) }
+            let elsewhere = Set(list.filter(PreparedTransaction.isElsewhere).compactMap { $0.first.flatMap { $0 } })
             guard prepared.count == list.count else {
                 return unreachable("a line of pg_prepared_xacts cannot be read", completion)
             }
@@ -26,7 +27,7 @@ extension DatabaseCore {
             witnesses(transactions[...], []) { [index] witnessed, failure in
                 if let failure { return self.unreachable(failure, completion) }
                 let sighting = DatabaseObservation.Sighting(
-                    prepared: prepared, witnessed: witnessed, olderBackendsAlive: !older.isEmpty)
+                    prepared: prepared, elsewhere: elsewhere, witnessed: witnessed, olderBackendsAlive: !older.isEmpty)
                 completion(DatabaseObservation(database: index, state: .seen(sighting)))
             }
         }

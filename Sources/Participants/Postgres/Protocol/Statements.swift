@@ -123,7 +123,8 @@ enum Statements {
 
     static let preparedList = Statement.query(
         """
-        SELECT gid, owner, database, (EXTRACT(EPOCH FROM prepared) * 1000000)::bigint::text \
+        SELECT gid, owner, database, (EXTRACT(EPOCH FROM prepared) * 1000000)::bigint::text, \
+        (database = pg_catalog.current_database())::text \
         FROM pg_catalog.pg_prepared_xacts ORDER BY prepared, gid
         """, endsSegment: true)
 
@@ -179,9 +180,12 @@ extension KeyedDigest {
 }
 
 extension PreparedTransaction {
+    /// Whether a line of ``Statements/preparedList`` is of another database of the cluster.
+    static func isElsewhere(_ columns: [String?]) -> Bool { columns.last.flatMap { $0 } == "false" }
+
     /// - Parameter columns: as ``Statements/preparedList`` asks for them.
     init?(_ columns: [String?]) {
-        guard columns.count == 4, let gid = columns[0], let time = columns[3].flatMap({ Int64($0) }) else { return nil }
+        guard columns.count == 5, let gid = columns[0], let time = columns[3].flatMap({ Int64($0) }) else { return nil }
         self.init(
             gid: gid, owner: columns[1] ?? "", databaseName: columns[2] ?? "", preparedAt: WallTime(microseconds: time))
     }
