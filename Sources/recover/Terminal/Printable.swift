@@ -39,6 +39,35 @@ extension String {
         return reduce(0) { $0 + ($1.unicodeScalars.first.map(\.isWide) == true ? 2 : 1) }
     }
 
+    /// The text in lines of at most so many columns, broken between words where that can be; one line at least.
+    func wrapped(to width: Int) -> [String] {
+        guard columns > width else { return [self] }
+        var lines: [String] = []
+        var line = ""
+        var used = 0
+        for word in split(separator: " ", omittingEmptySubsequences: false).map(String.init) {
+            let isFirst = used == 0
+            if used + (isFirst ? 0 : 1) + word.columns <= width {
+                line += isFirst ? word : " " + word
+                used += (isFirst ? 0 : 1) + word.columns
+                continue
+            }
+            if !isFirst { lines.append(line) }
+            (line, used) = ("", 0)
+            for character in word {
+                let wide = String(character).columns
+                if used + wide > width, used > 0 {
+                    lines.append(line)
+                    (line, used) = ("", 0)
+                }
+                line.append(character)
+                used += wide
+            }
+        }
+        lines.append(line)
+        return lines.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+    }
+
     /// The text in at most so many columns, with a mark where something was cut off.
     func clipped(to width: Int) -> String {
         guard columns > width else { return self }
