@@ -8,6 +8,7 @@ public struct LogTools: Sendable {
 
     /// - Throws: ``StartRefusal``.
     public init(stateDirectory: String) throws {
+        try LogAccess.check(stateDirectory)
         do {
             reader = try LogReader(path: stateDirectory)
         } catch {

@@ -32,7 +32,8 @@ public enum Observer {
     }
 
     static func open(_ stateDirectory: String) throws -> LogReader {
-        try refusing { () throws(LogError) in try LogReader(path: stateDirectory) }
+        try LogAccess.check(stateDirectory)
+        return try refusing { () throws(LogError) in try LogReader(path: stateDirectory) }
     }
 
     /// What the log says against it, for the operator.
