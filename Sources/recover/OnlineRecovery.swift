@@ -17,7 +17,7 @@ struct OnlineRecovery {
         Output.talk("recover: \(result.message)")
         guard result.isAccepted else { return result.exitCode }
         let plan = try await Observer.plan(settings).filtered(selection.value(now: SystemClock.wall()))
-        try PlanPrinter.show(plan, refused: [], asJSON: asJSON)
+        try PlanPrinter.show(plan, refused: [], isLive: true, asJSON: asJSON)
         guard plan.unreachable.isEmpty else { return ProgramExit.unreachable }
         return plan.hasWork || plan.hasRemainder ? ProgramExit.inDoubt : ProgramExit.clean
     }

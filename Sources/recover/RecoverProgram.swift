@@ -33,8 +33,10 @@ struct RecoverProgram: AsyncParsableCommand {
     static func main() async {
         // A reader that went away (`recover list | head`) is no failure, and no reason to stop half-way.
         signal(SIGPIPE, SIG_IGN)
+        var advice = "Stop it first."
         do {
             var command = try parseAsRoot()
+            advice = inUseAdvice(command)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -42,9 +44,10 @@ struct RecoverProgram: AsyncParsableCommand {
             }
             ProcessEnd.exit(ProgramExit.clean)
         } catch let refusal as StartRefusal {
-            // Whoever meets a running server most often wants it to do what was asked.
-            let hint = refusal.exitCode == ProgramExit.inUse ? " To have the running server do it, give --online." : ""
-            fail(refusal.message + hint, refusal.exitCode)
+            guard refusal.exitCode == ProgramExit.inUse else { fail(refusal.message, refusal.exitCode) }
+            // The log's own advice is for servers.
+            let what = refusal.message.range(of: ". Stop it").map { refusal.message[..<$0.lowerBound] + "." }
+            fail("\(what ?? refusal.message[...]) \(advice)", refusal.exitCode)
         } catch let error as ControlSocketError {
             fail("\(error)", ProgramExit.failure)
         } catch let error as SettingError {
@@ -53,6 +56,19 @@ struct RecoverProgram: AsyncParsableCommand {
             ProcessEnd.exit(code.rawValue)
         } catch {
             exit(withError: error)
+        }
+    }
+
+    /// What to do while another process holds the log: whoever meets a running server most often wants it to do what was asked.
+    private static func inUseAdvice(_ command: any ParsableCommand) -> String {
+        switch command {
+        case let plan as PlanCommand where plan.apply != nil:
+            "Stop it first: a plan file is carried out without a server."
+        case is PlanCommand, is ResolveCommand, is ReversalRetryCommand, is ReversalParkCommand,
+            is ReversalUnparkCommand,
+            is OrphanAdoptCommand, is QuarantineReleaseCommand:
+            "Stop it first or, if it is a server, have it do this: give --online."
+        default: "Stop it first."
         }
     }
 

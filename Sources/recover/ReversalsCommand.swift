@@ -87,7 +87,10 @@ struct ReversalsListCommand: AsyncParsableCommand {
             .sorted { $0.createdAt < $1.createdAt }
             .map { ReversalLine($0, state: ReversalState(of: $0, in: snapshot), now: now) }
             .filter { state == nil || $0.state == state }
-        Output.line(json ? try ReversalLine.document(lines) : ReversalLine.table(lines))
+        Output.line(
+            json
+                ? try ReversalLine.document(lines)
+                : ReversalLine.table(lines, ofAll: snapshot.reversals.count))
     }
 }
 
@@ -122,6 +125,7 @@ private struct ReversalLine: Encodable {
     let txnId, requestId, createdAt, amount, currency: String
     let ageSeconds: Int64
     private let age: String
+    private let words: IntentWords
     let state: ReversalState
     let refusals: Int
     let reason: String?
@@ -134,20 +138,23 @@ private struct ReversalLine: Encodable {
         currency = task.intent.amount.currency.code
         ageSeconds = max(0, (now.microseconds - task.createdAt.microseconds) / 1_000_000)
         age = Age.text(since: task.createdAt, now: now)
+        words = task.intentWords
         self.state = state
         refusals = task.refusals
         reason = task.parkedReason
     }
 
-    static func table(_ lines: [ReversalLine]) -> String {
-        guard !lines.isEmpty else { return "no reversal is open" }
+    static func table(_ lines: [ReversalLine], ofAll count: Int) -> String {
+        guard !lines.isEmpty else {
+            return count == 0 ? "no reversal is open" : "nothing matches (\(count) open in all)"
+        }
         var table = Table(
             "REVERSAL OF", .right("AGE"), .right("AMOUNT"), "STATE", .right("REFUSALS"), "REQUEST",
             Table.Column("WHY", isFlexible: true))
         for line in lines {
             table.add(
-                line.txnId, line.age, "\(line.amount) \(line.currency)", line.state.rawValue,
-                String(line.refusals), line.requestId, line.reason ?? line.state.action)
+                line.txnId, line.age, line.words.amount, line.state.rawValue,
+                String(line.refusals), line.words.request, line.reason ?? line.state.action)
         }
         return table.text(for: .output)
     }

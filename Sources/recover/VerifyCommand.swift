@@ -31,6 +31,9 @@ struct VerifyCommand: AsyncParsableCommand {
             "\(found.records) records\(range); \(found.active) active, \(found.requests) request_ids, "
             + "\(found.reversals) reversals, \(found.quarantined) in quarantine; \(found.pages) pages"
         guard found.findingCount > 0 else { return counts + "\nsound" }
+        // Nothing is read through bad pages.
+        let isUnread = found.records == 0 && found.findings.contains { $0.database.hasPrefix("page ") }
+        let findings = "\(found.findingCount) finding\(found.findingCount == 1 ? "" : "s")"
         var table = Table("DATABASE", "KEY", "LSN", "TRANSACTION", .flexible("WHAT IS WRONG"))
         for finding in found.findings {
             table.add(
@@ -40,7 +43,9 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         let unlisted = found.findingCount - found.findings.count
         let more = unlisted > 0 ? "\nand \(unlisted) more" : ""
-        return table.text(for: .output) + more + "\n\n" + counts + "\ndamaged: \(found.findingCount) findings"
+        return table.text(for: .output) + more + "\n\n"
+            + (isUnread ? "\(found.pages) pages; bad ones among them, so the records were not read" : counts)
+            + "\ndamaged: \(findings)"
     }
 
     private struct Document: Encodable {

@@ -113,7 +113,19 @@ import Testing
             ListReport(Self.snapshot, ListFilter(states: []), now: Self.now).summary.hasPrefix("4 unfinished, 1 rev"))
         let none = ListReport(
             Self.snapshot, ListFilter(participant: .database(DatabaseIndex(rawValue: 9))), now: Self.now)
-        #expect(none.text(for: .none) == "nothing is unfinished")
+        #expect(none.text(for: .none) == "nothing matches (5 unfinished in all)")
+        let empty = LogSnapshot(
+            log: Samples.log, owner: Self.snapshot.owner, nextLSN: LSN(rawValue: 9), active: [], reversals: [],
+            fences: [], quarantined: 0)
+        let state = ListFilter(states: [.parked])
+        #expect(ListReport(empty, state, now: Self.now).text(for: .none) == "nothing is unfinished")
+        let orphan = BranchLocks(
+            gid: Samples.branch(77).gid, database: Samples.db1, blockedSessions: 0, tables: [], xidAge: 1,
+            holdsHorizon: false)
+        let picture = LockPicture(branches: [orphan], unreachable: [:])
+        #expect(
+            ListReport(empty, locks: picture, now: Self.now).text(for: .none)
+                .hasPrefix("the log has nothing unfinished, yet 1 branch is prepared"))
     }
 
     @Test("Goal: locks are shown for what is listed, and for branches without a record only where nothing is left out")

@@ -48,6 +48,82 @@ import Testing
         #expect(text.hasSuffix(", 1 prepared again, 1 orphan, 1 foreign"))
     }
 
+    @Test("Goal: what waits for an operator cites the parking and its evidence, and says what to type")
+    func parked() {
+        var active = Samples.committing(1)
+        active.park(
+            Samples.durable(
+                ParkedRecord(
+                    transaction: active.transaction, participant: .database(Samples.db1), evidence: "rolled back"),
+                lsn: 201))
+        let order = "recover resolve \(active.transaction) --commit|--abort --reason TEXT --actor NAME"
+        let open = Samples.plan([active]).transactions.first
+        #expect(open?.evidence == "waits for an operator, record 201: db1: rolled back")
+        #expect(open?.action == "finish the other participants; then " + order)
+        active.acknowledged = [.clearing: .acknowledgement]
+        #expect(Samples.plan([active]).transactions.first?.action == order)
+    }
+
+    @Test("Goal: nothing is said of a database that was not asked, nor to be done that is done")
+    func truth() {
+        let away = Samples.plan([Samples.undecided(1)], at: .unreachable("refused")).transactions.first
+        #expect(
+            away?.evidence
+                == "undecided, its server is gone, no row seen; db1 could not be asked; begun in epoch 1")
+        let id = Samples.transaction(1)
+        let committed = Samples.plan([Samples.committing(1)], at: Samples.seen(witnessed: [id])).transactions.first
+        #expect(committed?.action == "confirm to the network")
+        let open = Samples.plan([Samples.committing(1)], at: Samples.seen([Samples.branch(1)])).transactions.first
+        #expect(open?.action == "commit in the databases, then confirm to the network")
+        #expect(Samples.plan([], at: .unreachable("refused")).unasked.hasPrefix("db1 could not be asked"))
+    }
+
+    @Test("Goal: beside a server its own work is counted as in its hands, and orphans are left to an operator")
+    func live() {
+        var report = PlanReport(
+            plan: Samples.plan(
+                [Samples.committing(1)], reversals: [Samples.reversal(2)],
+                at: Samples.seen([Samples.branch(1), Samples.branch(9)])), now: WallTime(microseconds: 0))
+        #expect(
+            report.text(for: .none).hasSuffix(
+                "1 transaction to resolve, 1 reversal to send, 1 left to an operator or a running server, 1 orphan"))
+        report.isLive = true
+        #expect(
+            report.text(for: .none).hasSuffix(
+                "0 transactions to resolve, 0 reversals to send, 2 in the hands of the running server, "
+                    + "1 left to an operator, 1 orphan"))
+    }
+
+    @Test("Goal: an all-clear for a part tells of the rest, and what was done is counted from before and after")
+    func doubts() {
+        let whole = Samples.plan([Samples.undecided(1), Samples.committing(2)], reversals: [Samples.reversal(3)])
+        let none = whole.filtered(PlanSelection(only: []))
+        #expect(none.allClear(ofAll: whole) == "nothing of what was selected is in doubt; 3 others are")
+        #expect(none.allClear(ofAll: Samples.plan([])) == "nothing is in doubt")
+        var deeds = Deeds()
+        #expect(deeds.words(after: whole) == nil)
+        let at = Samples.seen([Samples.branch(1), Samples.branch(2)])
+        deeds.take(
+            Samples.plan([Samples.undecided(1), Samples.committing(2)], reversals: [Samples.reversal(3)], at: at))
+        #expect(deeds.words(after: Samples.plan([])) == "1 committed, 1 aborted, 2 reversed at the network")
+        let left = Samples.plan([], reversals: [Samples.reversal(1)])
+        #expect(deeds.words(after: left) == "1 committed, 1 aborted, 1 reversed at the network")
+    }
+
+    @Test("Goal: of a payment of which only the txn_id is known nothing is made up")
+    func nameless() {
+        let id = Samples.transaction(1)
+        let begin = BeginRecord(
+            transaction: id, epoch: Epoch(rawValue: 1), intent: .nameless(id),
+            branches: [Branch(participant: .database(Samples.db1))], deadline: WallTime(microseconds: 0))
+        let active = ActiveTransaction(
+            begin: Samples.durable(begin, lsn: 1), decision: .undecided, acknowledged: [:])
+        let plan = Self.text(Samples.plan([active]))
+        #expect(plan.contains("unknown") && !plan.contains("0.00"), "\(plan)")
+        let words = LogRecord.begin(begin).words
+        #expect(words == "BEGIN AUTH unknown card unknown request unknown, participants db1")
+    }
+
     @Test("Goal: version 1 of the JSON has its keys, and what was added beside them")
     func json() throws {
         let plan = Samples.plan(

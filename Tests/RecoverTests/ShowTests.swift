@@ -94,6 +94,23 @@ import Testing
         #expect(Self.cells(open.text(for: .none), " hold ").contains("to be reversed"))
     }
 
+    @Test("Goal: what an operator took as it is by force is over, and it is told who did")
+    func accepted() {
+        let warrant = Warrant(.order, actor: "alice", reason: "the row was lost")
+        let history = Self.history(
+            .begin(Samples.begin(1)), .commit(CommitRecord(transaction: Self.id, authorizationCode: "A1B2C3")),
+            .parked(ParkedRecord(transaction: Self.id, participant: Self.database, evidence: "rolled back")),
+            .resolved(
+                ResolutionRecord(transaction: Self.id, outcome: .committed, isForced: true, warrant: warrant)),
+            .end(
+                EndRecord(
+                    transaction: Self.id, requestID: Samples.begin(1).intent.requestID, outcome: .committed)))
+        let judgement = Self.report(history, .absent).judgement
+        #expect(judgement?.code == "ended_accepted" && judgement?.action == "nothing is left to do")
+        #expect(
+            judgement?.evidence.contains("forced order of alice, record") == true, "\(String(describing: judgement))")
+    }
+
     @Test("Goal: of a transaction without a record what is found is shown; where nothing is, nothing is known")
     func withoutRecord() {
         let orphan = Samples.plan([], at: Samples.seen([Samples.branch(1)]))

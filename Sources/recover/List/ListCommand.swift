@@ -59,6 +59,7 @@ struct ListCommand: AsyncParsableCommand {
         // The locks first: what ends in between is then not listed without them, but shows no more.
         let picture: LockPicture? = if let settings { try await Observer.locks(settings) } else { nil }
         let snapshot = try Observer.snapshot(stateDirectory: location.stateDirectory)
+        try selection.check(snapshot, configured: settings?.databases.count)
         return ListReport(snapshot, selection.filter, locks: picture, now: SystemClock.wall())
     }
 }
@@ -94,6 +95,21 @@ struct ListOptions: ParsableArguments {
         if let minAmount, let maxAmount, maxAmount < minAmount {
             throw ValidationError("--min-amount is above --max-amount, so nothing could be listed")
         }
+    }
+
+    /// A database that neither the log nor the configuration knows would list nothing, which reads like an all-clear.
+    ///
+    /// - Parameter configured: how many databases are configured; `nil` if nobody looked.
+    func check(_ snapshot: LogSnapshot, configured: Int?) throws {
+        guard let participant = participant?.participant, case .database(let index) = participant else { return }
+        let parts = snapshot.active.flatMap { $0.begin.record.branches.map(\.participant) }
+        let known = Set(snapshot.fences.map { Participant.database($0.database) } + parts)
+            .union((1...UInt8.max).prefix(configured ?? 0).map { .database(DatabaseIndex(rawValue: $0)) })
+        guard !known.contains(participant) else { return }
+        let names = known.map(\.description).sorted().joined(separator: ", ")
+        throw StartRefusal(
+            "--participant \(index): there is no such database; known are \(names.isEmpty ? "none" : names)",
+            exitCode: ProgramExit.usage)
     }
 
     var filter: ListFilter {

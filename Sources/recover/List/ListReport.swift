@@ -14,6 +14,10 @@ struct ListReport {
     let locks: [BranchLocks]?
     let unreachable: [DatabaseIndex: String]
     let now: WallTime
+    /// What there is in all, also what was left out.
+    private let unfinishedCount: Int
+    /// Prepared branches that belong to nothing unfinished, where the databases were asked.
+    private let unexplainedCount: Int
 
     init(_ snapshot: LogSnapshot, _ filter: ListFilter = ListFilter(), locks picture: LockPicture? = nil, now: WallTime)
     {
@@ -26,13 +30,16 @@ struct ListReport {
             filter.isEverything || branch.transaction.map(listed.contains) ?? false
         }
         unreachable = picture?.unreachable ?? [:]
+        unfinishedCount = snapshot.active.count + snapshot.reversals.count
+        let active = Set(snapshot.active.map(\.transaction))
+        unexplainedCount = picture?.branches.count { !($0.transaction.map(active.contains) ?? false) } ?? 0
         self.now = now
     }
 
     func text(for terminal: Terminal) -> String {
         var parts: [String] = []
         if transactions.isEmpty && reversals.isEmpty {
-            parts.append(terminal.styled("nothing is unfinished", .green))
+            parts.append(nothing(for: terminal))
         } else {
             parts.append(unfinished.text(for: terminal))
         }
@@ -46,29 +53,39 @@ struct ListReport {
         return parts.joined(separator: "\n\n")
     }
 
+    /// Nothing listed is not always nothing there.
+    private func nothing(for terminal: Terminal) -> String {
+        guard unfinishedCount == 0 else { return "nothing matches (\(unfinishedCount) unfinished in all)" }
+        guard unexplainedCount > 0 else { return terminal.styled("nothing is unfinished", .green) }
+        let branches = unexplainedCount == 1 ? "1 branch is" : "\(unexplainedCount) branches are"
+        return terminal.styled(
+            "the log has nothing unfinished, yet \(branches) prepared: see recover --dry-run and recover orphans", .red)
+    }
+
     private var unfinished: Table {
         var table = Table(
             "TRANSACTION", .right("AGE"), "BEGUN", .right("AMOUNT"), "STATE", "OPEN AT", .flexible("REQUEST"), "CARD",
             .flexible("WAITS FOR"))
         for active in transactions {
-            let intent = active.begin.record.intent
+            let intent = active.intentWords
             table.add(cells: [
                 .init(active.transaction.description), .init(Age.text(since: active.begin.writtenAt, now: now)),
                 .init(Timestamp.text(microseconds: active.begin.writtenAt.microseconds)),
-                .init(intent.amount.description), .init(active.stateName, active.isParked ? .red : nil),
+                .init(intent.amount), .init(active.stateName, active.isParked ? .red : nil),
                 .init(active.openParticipants.map(\.description).joined(separator: ", ")),
-                .init(intent.requestID.text), .init(intent.maskedPAN.text), .init(active.waitsFor),
+                .init(intent.request), .init(intent.card), .init(active.waitsFor),
             ])
         }
         for task in reversals {
             let isParked = task.parkedReason != nil
+            let intent = task.intentWords
             table.add(cells: [
                 .init(task.transaction.description), .init(Age.text(since: task.createdAt, now: now)),
                 .init(Timestamp.text(microseconds: task.createdAt.microseconds)),
-                .init(task.intent.amount.description),
+                .init(intent.amount),
                 .init(isParked ? "REVERSAL PARKED" : "REVERSAL DUE", isParked ? .red : nil),
-                .init(Participant.clearing.description), .init(task.intent.requestID.text),
-                .init(task.intent.maskedPAN.text), .init(task.parkedReason.map { "an operator: \($0)" } ?? ""),
+                .init(Participant.clearing.description), .init(intent.request), .init(intent.card),
+                .init(task.parkedReason.map { "an operator: \($0)" } ?? ""),
             ])
         }
         return table
@@ -93,8 +110,9 @@ struct ListReport {
     var summary: String {
         let parked = transactions.count(where: \.isParked) + reversals.count { $0.parkedReason != nil }
         let blocking = locks.map { ", \($0.count { $0.blockedSessions > 0 }) of \($0.count) branches block others" }
+        let left = unfinishedCount - transactions.count - reversals.count
         return "\(transactions.count) unfinished, \(reversals.count) reversal\(reversals.count == 1 ? "" : "s"), "
-            + "\(parked) parked" + (blocking ?? "")
+            + "\(parked) parked" + (left > 0 ? ", \(left) left out" : "") + (blocking ?? "")
     }
 }
 

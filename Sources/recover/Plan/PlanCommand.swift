@@ -86,6 +86,7 @@ struct PlanCommand: AsyncParsableCommand {
         if let planOut { try PlanFile.refuseTaken(planOut) }
         let now = SystemClock.wall()
         let complete = try await Observer.plan(settings)
+        if let code = selection.refusal(in: complete) { return code }
         let match = file.map { PlanMatch($0, now: complete) }
         let plan = match?.plan ?? complete.filtered(selection.value(now: now))
         if let planOut {
@@ -93,7 +94,10 @@ struct PlanCommand: AsyncParsableCommand {
             Output.talk("recover: the plan is in \(planOut); recover --apply \(planOut) carries it out")
         }
         let lost = try await Observer.lostCommits(settings)
-        try PlanPrinter.show(plan, refused: match?.refused ?? [], lost: lost, asJSON: json)
+        try PlanPrinter.show(
+            plan, refused: match?.refused ?? [], lost: lost,
+            isLive: Observer.isInUse(stateDirectory: settings.stateDirectory), asJSON: json)
+        if match == nil { selection.tellOthers(of: plan, in: complete) }
         let isClean =
             !plan.hasWork && !plan.hasRemainder && lost?.isEmpty ?? true
             && match.map { $0.refused.isEmpty && !$0.leavesOthers } ?? true
@@ -138,13 +142,16 @@ enum TransactionArgument {
 
 /// Where a plan goes.
 enum PlanPrinter {
-    /// - Parameter lost: what databases that went back in time have lost, where that was looked for.
+    /// - Parameters:
+    ///   - lost: what databases that went back in time have lost, where that was looked for.
+    ///   - isLive: whether a server runs on the log.
     static func show(
-        _ plan: RecoveryPlan, refused: [PlanDocument.Refusal], lost: LostCommits? = nil, asJSON: Bool
+        _ plan: RecoveryPlan, refused: [PlanDocument.Refusal], lost: LostCommits? = nil, isLive: Bool = false,
+        asJSON: Bool
     ) throws {
         let now = SystemClock.wall()
         guard asJSON else {
-            let text = PlanReport(plan: plan, now: now, refused: refused).text(for: .output)
+            let text = PlanReport(plan: plan, now: now, refused: refused, isLive: isLive).text(for: .output)
             return Output.line([lost?.text(for: .output), text].compactMap(\.self).joined(separator: "\n\n"))
         }
         var document = PlanDocument(plan, now: now)

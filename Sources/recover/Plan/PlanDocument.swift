@@ -135,7 +135,7 @@ extension PlanDocument.Transaction {
             uniquingKeysWith: { first, _ in first })
         self.verdict = verdict.verdict.code
         evidence = verdict.evidence
-        action = verdict.verdict.action
+        action = verdict.action
         epoch = begin.record.epoch.rawValue
         beginLsn = begin.lsn.rawValue
         decision = active.decisionCode

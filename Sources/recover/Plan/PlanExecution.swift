@@ -48,15 +48,18 @@ struct PlanExecution {
     private func resolve(_ node: Node) async throws -> Int32 {
         let begunUntil = selection.value(now: SystemClock.wall())
         let first = try await node.plan(isServing: false)
+        if let code = selection.refusal(in: first) { return code }
         let match = file.map { PlanMatch($0, now: first) }
         let chosen = match?.plan ?? first.filtered(begunUntil)
         try PlanPrinter.show(chosen, refused: match?.refused ?? [], asJSON: asJSON)
-        await act(node, chosen)
+        var deeds = Deeds()
+        await act(node, chosen, &deeds)
         // Before anything is said to be without doubt: what a database that went back in time has lost.
         await node.verifyCommits(atMost: Self.verificationWait)
-        let last = try await finish(node, begunUntil)
+        let last = try await finish(node, begunUntil, &deeds)
         // What the file did not name is left, and that is said; what --only and --older-than left out was not asked for.
         let plan = match == nil ? last.filtered(begunUntil) : last
+        if let words = deeds.words(after: last) { Output.talk("recover: \(words)") }
         let unverified = node.unverifiedDatabases
         for line in unverified { Output.talk("recover: \(line)") }
         let isClean =
@@ -65,13 +68,14 @@ struct PlanExecution {
         let isUnreached = !plan.unreachable.isEmpty || network != nil
         if let network { Output.talk("recover: the network could not be reached: \(network)") }
         if isClean, !isUnreached {
-            Output.talk("recover: nothing is in doubt")
+            Output.talk("recover: \(plan.allClear(ofAll: last))")
             return ProgramExit.clean
         }
         Output.talk(
             PlanReport(plan: plan, now: SystemClock.wall(), refused: match?.refused ?? []).text(for: .errors),
             isStyled: true)
-        Output.talk("recover: something is left in doubt")
+        let isOnlyUnasked = !plan.unreachable.isEmpty && !plan.hasWork && !plan.hasRemainder
+        Output.talk("recover: \(isOnlyUnasked ? plan.unasked : "something is left in doubt")")
         return isUnreached ? ProgramExit.unreachable : ProgramExit.inDoubt
     }
 
@@ -79,7 +83,9 @@ struct PlanExecution {
     /// plan file nothing further is carried out.
     ///
     /// - Returns: the whole plan of what is left.
-    private func finish(_ node: Node, _ selected: PlanSelection) async throws -> RecoveryPlan {
+    private func finish(
+        _ node: Node, _ selected: PlanSelection, _ deeds: inout Deeds
+    ) async throws -> RecoveryPlan {
         let clock = ContinuousClock()
         let end = clock.now + .milliseconds(wait.count)
         var progress = ProgressLine()
@@ -97,7 +103,7 @@ struct PlanExecution {
             let plan = try await node.plan(isServing: false)
             let rest = plan.filtered(selected)
             if isOver || !mayChange(rest) { return plan }
-            if file == nil { await act(node, rest) }
+            if file == nil { await act(node, rest, &deeds) }
             try await Task.sleep(for: Self.rescanPause)
         }
     }
@@ -110,7 +116,8 @@ struct PlanExecution {
             && (rest.hasWork || rest.awaitsEvidence || (selection.isEmpty && rest.continuity.isBroken))
     }
 
-    private func act(_ node: Node, _ plan: RecoveryPlan) async {
+    private func act(_ node: Node, _ plan: RecoveryPlan, _ deeds: inout Deeds) async {
+        deeds.take(plan)
         let refused = await node.carryOut(plan)
         if plan.settlesContinuity { await node.settleContinuity(after: plan, refused: refused) }
     }

@@ -48,7 +48,11 @@ enum PlanFile {
     static func read(_ path: String) throws -> PlanDocument {
         let data: Data
         do {
-            let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            guard attributes[.type] as? FileAttributeType != .typeDirectory else {
+                throw refusal("\(path) is a directory; --apply takes the file that --plan-out has written")
+            }
+            let size = attributes[.size] as? Int ?? 0
             guard size <= bytesMax else { throw refusal("\(path) is too large to be a plan") }
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch let refusal as StartRefusal {

@@ -6,6 +6,8 @@ struct PlanReport {
     let now: WallTime
     /// What of a plan file no longer matches.
     var refused: [PlanDocument.Refusal] = []
+    /// Whether a server runs on the log: what goes on by itself is then in its hands.
+    var isLive = false
 
     func text(for terminal: Terminal) -> String {
         var parts: [String] = []
@@ -29,11 +31,11 @@ struct PlanReport {
             let begin = verdict.transaction.begin
             table.add(cells: [
                 .init(begin.record.transaction.description), .init(Age.text(since: begin.writtenAt, now: now)),
-                .init(begin.record.intent.amount.description), .init(verdict.transaction.stateName),
+                .init(verdict.transaction.intentWords.amount), .init(verdict.transaction.stateName),
                 .init(verdict.findings.map(\.words).joined(separator: ", ")),
                 .init(network(verdict)),
                 .init(verdict.verdict.code, verdict.verdict.style), .init(verdict.evidence),
-                .init(verdict.verdict.action),
+                .init(verdict.action),
             ])
         }
         return table
@@ -52,7 +54,7 @@ struct PlanReport {
         for (task, action, style) in open + held {
             table.add(cells: [
                 .init(task.transaction.description), .init(Age.text(since: task.createdAt, now: now)),
-                .init(task.intent.amount.description), .init(String(task.refusals)), .init(action, style),
+                .init(task.intentWords.amount), .init(String(task.refusals)), .init(action, style),
             ])
         }
         return table
@@ -93,12 +95,20 @@ struct PlanReport {
     }
 
     private var summary: String {
-        let work = plan.transactions.count { $0.verdict.isWork }
-        let due = plan.reversals.count { $0.parkedReason == nil }
-        let remainder = plan.transactions.count { $0.verdict.remains }
+        let carriedOut = plan.transactions.count {
+            isLive ? $0.verdict == .inFlight || ($0.verdict.isWork && !$0.verdict.remains) : $0.verdict.isWork
+        }
+        let toSend = plan.reversals.count { $0.parkedReason == nil }
+        let (work, due) = isLive ? (0, 0) : (carriedOut, toSend)
+        let remainder =
+            plan.transactions.count { $0.verdict.remains && !(isLive && $0.verdict == .inFlight) }
+            + plan.strays.count { $0.verdict == .orphan }
+            + plan.reversals.count { $0.parkedReason != nil } + plan.adoptions.count { $0.isContradiction }
         let others = strayGroups.map { ", \($0.1.count) \($0.0.lowercased())" }.joined()
         return "\(work) transaction\(work == 1 ? "" : "s") to resolve, \(due) reversal\(due == 1 ? "" : "s") to send, "
-            + "\(remainder) left to an operator or a running server" + others
+            + (isLive
+                ? "\(carriedOut + toSend) in the hands of the running server, \(remainder) left to an operator"
+                : "\(remainder) left to an operator or a running server") + others
             + (refused.isEmpty ? "" : ", \(refused.count) refused") + tail
     }
 

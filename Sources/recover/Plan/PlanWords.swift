@@ -90,10 +90,58 @@ extension TransactionVerdict {
     /// Why, in one line.
     var evidence: String {
         let asked = status.map { "; the network says \($0)" } ?? ""
+        if verdict == .parked { return parkingWords + asked }
+        if verdict == .presumeAbort, !unasked.isEmpty {
+            return "undecided, its server is gone, no row seen; \(unasked) could not be asked; "
+                + "begun in epoch \(transaction.begin.record.epoch)" + asked
+        }
         return switch transaction.decisionLSN {
         case nil: "\(verdict.words); begun in epoch \(transaction.begin.record.epoch)" + asked
         case let lsn?: "\(verdict.words), record \(lsn)" + asked
         }
+    }
+
+    /// What recovery does about it or, where that is for an operator, what to type.
+    var action: String {
+        switch verdict {
+        case .parked:
+            let order = "recover resolve \(transaction.transaction) --commit|--abort --reason TEXT --actor NAME"
+            return hasOthersToFinish ? "finish the other participants; then \(order)" : order
+        case .commit:
+            let isCommitted = findings.allSatisfy { finding in
+                switch finding.state {
+                case .witnessed, .acknowledged(.acknowledgement), .acknowledged(.witness), .acknowledged(.accepted):
+                    true
+                case .prepared, .absent, .acknowledged(.absence), .acknowledged(.lost), .unknown: false
+                }
+            }
+            let isToConfirm = transaction.openParticipants.contains(.clearing)
+            return isCommitted && isToConfirm
+                ? "confirm to the network" : isToConfirm ? verdict.action : "commit in the databases"
+        case .inFlight, .presumeAbort, .parkContradiction, .parkRolledBack, .rollBack, .commitOnEvidence,
+            .abortOnEvidence,
+            .awaitEvidence:
+            return verdict.action
+        }
+    }
+
+    /// Where it was parked, and what was found there.
+    private var parkingWords: String {
+        transaction.parkings.map {
+            "\(verdict.words), record \($0.lsn): \($0.record.participant): \($0.record.evidence)"
+        }.joined(separator: "; ")
+    }
+
+    /// Databases with a part in it that could not be asked.
+    private var unasked: String {
+        findings.filter { if case .unknown = $0.state { true } else { false } }.map(\.branch.participant.description)
+            .joined(separator: ", ")
+    }
+
+    /// Whether a decision is to be carried out at somebody whom no operator is waited for.
+    private var hasOthersToFinish: Bool {
+        guard transaction.decision != .undecided else { return false }
+        return !Set(transaction.openParticipants).subtracting(transaction.parkedParticipants).isEmpty
     }
 }
 

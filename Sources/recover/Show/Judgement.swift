@@ -22,7 +22,7 @@ extension ShowReport {
             return nil
         }
         return Judgement(
-            code: verdict.verdict.code, evidence: verdict.evidence, action: verdict.verdict.action,
+            code: verdict.verdict.code, evidence: verdict.evidence, action: verdict.action,
             style: verdict.verdict.style)
     }
 
@@ -65,6 +65,15 @@ extension ShowReport {
         let otherwise = sight.databases.filter { index, state in
             state == contrary && branches.contains(.database(index))
         }
+        if !otherwise.isEmpty, let order = replay.acceptance(of: otherwise.keys) {
+            let names = otherwise.keys.sorted().map(\.description).joined(separator: " and ")
+            return Judgement(
+                code: "ended_accepted",
+                evidence:
+                    "it ended \(outcome), and \(names) (\(contrary.words)) was taken as it is by the forced order of "
+                    + "\(order.record.warrant.actor), record \(order.lsn): \(order.record.warrant.reason)",
+                action: "nothing is left to do", style: .green)
+        }
         guard otherwise.isEmpty else {
             let names = otherwise.keys.sorted().map(\.description).joined(separator: " and ")
             return Judgement(
@@ -74,5 +83,16 @@ extension ShowReport {
         return Judgement(
             code: "ended", evidence: "it ended \(outcome), record \(last.lsn) is its last one",
             action: "nothing is left to do", style: .green)
+    }
+}
+
+extension HistoryReplay {
+    /// The order by which an operator took all of these databases as they are; `nil` if nobody did.
+    fileprivate func acceptance(of databases: some Sequence<DatabaseIndex>) -> Placed<ResolutionRecord>? {
+        guard databases.allSatisfy({ trace.acknowledged[.database($0)] == .accepted }) else { return nil }
+        return records.reversed().compactMap { place -> Placed<ResolutionRecord>? in
+            guard case .resolved(let order) = place.record, order.isForced else { return nil }
+            return Placed(order, lsn: place.lsn, writtenAt: place.writtenAt)
+        }.first
     }
 }

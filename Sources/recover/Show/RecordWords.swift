@@ -6,9 +6,7 @@ extension LogRecord {
         switch self {
         case .serverStarted(let pair): "server started, epoch \(pair.epoch)"
         case .begin(let begin):
-            "BEGIN \(begin.intent.kind.wireName) \(begin.intent.amount) card \(begin.intent.maskedPAN) "
-                + "request \(begin.intent.requestID), participants "
-                + begin.branches.map(\.participant.description).joined(separator: ", ")
+            begin.words
         case .commit(let commit): "COMMIT, authorization code \(commit.authorizationCode)"
         case .abort(let abort):
             "ABORT, \(abort.reason.wireName)" + (abort.reversal == nil ? "" : ", with a reversal")
@@ -30,6 +28,15 @@ extension LogRecord {
         case .broken(let loss): "LOG \(loss.cause): what began in epoch \(loss.firstLostEpoch) or later may be missing"
         case .reconciled(let warrant): "LOG RECONCILED, \(warrant.words)"
         }
+    }
+}
+
+extension BeginRecord {
+    fileprivate var words: String {
+        let known = IntentWords(intent, of: transaction)
+        return
+            "BEGIN \(intent.kind.wireName) \(known.amount) card \(known.card) request \(known.request), participants "
+            + branches.map(\.participant.description).joined(separator: ", ")
     }
 }
 

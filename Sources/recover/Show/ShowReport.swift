@@ -34,10 +34,10 @@ struct ShowReport {
     private func heading(for terminal: Terminal) -> String {
         var line = terminal.styled("\(transaction)", .bold)
         if let begin = replay?.trace.begin?.record {
-            let intent = begin.intent
+            let intent = IntentWords(begin.intent, of: begin.transaction)
             line +=
-                "\n\(intent.kind.wireName) \(intent.amount), card \(intent.maskedPAN), request \(intent.requestID), "
-                + "merchant \(intent.merchant.text.printable), epoch \(begin.epoch)"
+                "\n\(begin.intent.kind.wireName) \(intent.amount), card \(intent.card), request \(intent.request), "
+                + "merchant \(intent.merchant.printable), epoch \(begin.epoch)"
         } else {
             line += replay == nil ? "\nthe log has no record of it, or no more" : "\nits first records are trimmed"
         }
