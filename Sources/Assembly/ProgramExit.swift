@@ -25,6 +25,8 @@ extension StartRefusal {
     init(_ error: LogError) {
         let code: Int32 =
             switch error.code {
+            // Whatever was being read then.
+            case _ where error.systemCode.map(Self.damageCodes.contains) ?? false: ProgramExit.damaged
             case .inUse: ProgramExit.inUse
             case .unsafeFileSystem: ProgramExit.configuration
             case .damaged: ProgramExit.damaged
@@ -34,6 +36,9 @@ extension StartRefusal {
             }
         self.init(error.message, exitCode: code)
     }
+
+    /// LMDB's codes for a page that is not there and for one of the wrong kind.
+    private static let damageCodes: Set<Int32> = [-30797, -30796]
 }
 
 /// A start that was refused, with the exit code that tells why.

@@ -33,6 +33,7 @@ struct RecoverProgram: AsyncParsableCommand {
     static func main() async {
         // A reader that went away (`recover list | head`) is no failure, and no reason to stop half-way.
         signal(SIGPIPE, SIG_IGN)
+        BadPages.endsProgram()
         var advice = "Stop it first."
         do {
             var command = try parseAsRoot()

@@ -59,9 +59,18 @@ import Testing
         let order = "recover resolve \(active.transaction) --commit|--abort --reason TEXT --actor NAME"
         let open = Samples.plan([active]).transactions.first
         #expect(open?.evidence == "waits for an operator, record 201: db1: rolled back")
-        #expect(open?.action == "finish the other participants; then " + order)
-        active.acknowledged = [.clearing: .acknowledgement]
-        #expect(Samples.plan([active]).transactions.first?.action == order)
+        #expect(open?.action == order, "the network is told after the databases")
+        let two = BeginRecord(
+            transaction: active.transaction, epoch: Epoch(rawValue: 1), intent: Samples.begin(1).intent,
+            branches: Samples.begin(1).branches + [Branch(participant: .database(DatabaseIndex(rawValue: 2)))],
+            deadline: WallTime(microseconds: 0))
+        var others = ActiveTransaction(
+            begin: Samples.durable(two, lsn: 1), decision: active.decision, acknowledged: [:],
+            parkings: active.parkings)
+        #expect(
+            Samples.plan([others]).transactions.first?.action == "finish the other participants; then " + order)
+        others.acknowledged = [.database(DatabaseIndex(rawValue: 2)): .acknowledgement]
+        #expect(Samples.plan([others]).transactions.first?.action == order)
     }
 
     @Test("Goal: nothing is said of a database that was not asked, nor to be done that is done")

@@ -45,8 +45,9 @@ struct ListCommand: AsyncParsableCommand {
             return
         }
         let settings = try locks || location.hasDatabases ? NodeSettings(location.source) : nil
-        // A directory without a log is refused here, before the screen is cleared.
-        _ = try Observer.snapshot(stateDirectory: location.stateDirectory)
+        // A directory without a log, or a database that is none, is refused here, before the screen is cleared.
+        try selection.check(
+            Observer.snapshot(stateDirectory: location.stateDirectory), configured: settings?.databases.count)
         await Watch(interval: watch.milliseconds, isPlain: json).run { terminal in
             let report = try await report(settings)
             if json { return try DocumentText.json(ListDocument(report), isOneLine: true) }

@@ -138,10 +138,11 @@ extension TransactionVerdict {
             .joined(separator: ", ")
     }
 
-    /// Whether a decision is to be carried out at somebody whom no operator is waited for.
+    /// Whether a decision is to be carried out in a database for which no operator is waited for; the network comes after them.
     private var hasOthersToFinish: Bool {
         guard transaction.decision != .undecided else { return false }
-        return !Set(transaction.openParticipants).subtracting(transaction.parkedParticipants).isEmpty
+        return !Set(transaction.openParticipants).subtracting(transaction.parkedParticipants).subtracting([.clearing])
+            .isEmpty
     }
 }
 

@@ -69,8 +69,7 @@ extension ShowReport {
             let names = otherwise.keys.sorted().map(\.description).joined(separator: " and ")
             return Judgement(
                 code: "ended_accepted",
-                evidence:
-                    "it ended \(outcome), and \(names) (\(contrary.words)) was taken as it is by the forced order of "
+                evidence: "it ended \(outcome), yet \(names): \(contrary.words); taken as it is by the forced order of "
                     + "\(order.record.warrant.actor), record \(order.lsn): \(order.record.warrant.reason)",
                 action: "nothing is left to do", style: .green)
         }
