@@ -116,7 +116,11 @@ struct PlanReport {
     private var tail: String {
         guard case .broken(let loss) = plan.continuity else { return "" }
         let what =
-            loss.cause == .restored ? "was restored from a backup" : "was made anew after the loss of the former one"
+            switch loss.cause {
+            case .restored: "was restored from a backup"
+            case .lost: "was made anew after the loss of the former one"
+            case .copied: "is a copy"
+            }
         return "\nThis log \(what): nothing is presumed, evidence decides. "
             + (plan.settlesContinuity
                 ? "All of it is there: after this plan the log is whole."
