@@ -55,7 +55,6 @@ let package = Package(
             dependencies: [
                 "Coordinator", "Payments", "Telemetry",
                 .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
         .target(
@@ -72,6 +71,7 @@ let package = Package(
             dependencies: [
                 "Coordinator", "Payments", "WAL", "PostgresParticipant", "ClearingParticipant", "Runtime", "Telemetry",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

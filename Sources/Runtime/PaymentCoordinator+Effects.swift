@@ -153,7 +153,7 @@ extension PaymentCoordinator {
             noteFailure(participant, why, flight)
         }
         if participant == .clearing, case .unknown(let why) = vote { noteFailure(participant, why, flight) }
-        apply(flight.machine.voted(participant, vote, now: SystemClock.wall()), to: flight)
+        apply(flight.machine.voted(participant, vote, now: time.wall()), to: flight)
     }
 
     private func noteFailure(_ participant: Participant, _ why: String, _ flight: Flight) {
@@ -175,7 +175,7 @@ extension PaymentCoordinator {
         switch participant {
         case .clearing:
             // An open breaker delays the delivery; it never turns a commit into anything else.
-            guard breaker.admit(at: SystemClock.monotonic()) else {
+            guard breaker.admit(at: time.monotonic()) else {
                 return apply(flight.machine.resolved(.clearing, .open("the circuit breaker is open")), to: flight)
             }
             clearing.confirm(order, isRepeat: isRepeat, completion: completion)
@@ -205,13 +205,13 @@ extension PaymentCoordinator {
         breaker.succeeded()
         guard !wasClosed else { return }
         events.emit(.info, .clearing, .message("the circuit breaker closed: the network answers"))
-        reversals.releasePostponed(at: SystemClock.monotonic())
+        reversals.releasePostponed(at: time.monotonic())
         sendDueReversals()
     }
 
     func breakerFailed() {
         let wasClosed = breaker.isClosed
-        breaker.failed(at: SystemClock.monotonic())
+        breaker.failed(at: time.monotonic())
         if wasClosed, !breaker.isClosed {
             events.emit(
                 .warning, .clearing, .message("the circuit breaker opened: the network does not answer"))

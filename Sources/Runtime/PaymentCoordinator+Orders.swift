@@ -102,7 +102,7 @@ extension PaymentCoordinator {
 
     /// Sends a reversal that was released, whether it was parked or due later.
     private func sendNow(_ transaction: TransactionID) {
-        guard reversals.hasten(transaction, at: SystemClock.monotonic()) else { return takeUpReversal(of: transaction) }
+        guard reversals.hasten(transaction, at: time.monotonic()) else { return takeUpReversal(of: transaction) }
         sendDueReversals()
     }
 

@@ -95,9 +95,9 @@ extension PaymentCoordinator {
         _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, holdingReversal isHeld: Bool = false,
         decided: @escaping @Sendable () -> Void
     ) {
-        let now = SystemClock.monotonic()
+        let now = time.monotonic()
         let (machine, effects) = TransactionMachine.resume(
-            active, timing: settings.timing, now: SystemClock.wall())
+            active, timing: settings.timing, now: time.wall())
         let flight = former ?? Flight(begin: active.begin.record, machine: machine, startedAt: now)
         flight.machine = machine
         flight.answer = nil

@@ -6,7 +6,7 @@ import Telemetry
 extension PaymentCoordinator {
     func enqueueReversal(_ task: ReversalTask, mayHaveBeenSent: Bool) {
         let openBefore = reversals.openCount
-        reversals.enqueue(task, at: SystemClock.monotonic(), mayHaveBeenSent: mayHaveBeenSent)
+        reversals.enqueue(task, at: time.monotonic(), mayHaveBeenSent: mayHaveBeenSent)
         // One that is parked or here already is not taken.
         counters.add(.reversalEnqueued, reversals.openCount - openBefore)
         sendDueReversals()
@@ -14,7 +14,7 @@ extension PaymentCoordinator {
 
     func sendDueReversals() {
         loop.assertInEventLoop()
-        let now = SystemClock.monotonic()
+        let now = time.monotonic()
         while let order = reversals.takeDue(at: now) {
             guard breaker.admit(at: now) else {
                 reversals.postpone(order.transaction, until: breaker.nextAdmission(at: now) ?? now + .seconds(1))
@@ -32,12 +32,12 @@ extension PaymentCoordinator {
         reversalTimer?.cancel()
         reversalTimer = nil
         guard let due = reversals.nextDue else { return }
-        let wait = due.since(SystemClock.monotonic()).count + 1
+        let wait = due.since(time.monotonic()).count + 1
         reversalTimer = loop.scheduleTask(in: .milliseconds(wait)) { [self] in sendDueReversals() }
     }
 
     private func replied(_ order: ReversalOrder, _ reply: ReversalReply) {
-        let now = SystemClock.monotonic()
+        let now = time.monotonic()
         switch reply {
         case .acknowledged:
             breakerSucceeded()

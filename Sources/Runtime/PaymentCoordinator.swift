@@ -21,6 +21,9 @@ public final class PaymentCoordinator: @unchecked Sendable {
     let epoch: Epoch
     /// Whether the log and its disk have room for new payments.
     let logAdmits: @Sendable () -> Bool
+    let time: TimeSource
+    /// Names a transaction that begins at the time given.
+    let newTransaction: @Sendable (WallTime) -> TransactionID
 
     var flights: [TransactionID: Flight] = [:]
     var flightOfRequest: [RequestID: TransactionID] = [:]
@@ -41,10 +44,15 @@ public final class PaymentCoordinator: @unchecked Sendable {
         let completion: @Sendable (Reply) -> Void
     }
 
+    /// - Parameters:
+    ///   - logAdmits: whether the log and its disk have room for new payments.
+    ///   - time: the clocks; timers are the loop's.
+    ///   - newTransaction: names a transaction that begins at the time given; no name may ever be drawn twice.
     public init(
         loop: any EventLoop, log: any TransactionLog, epoch: Epoch, databases: [any DatabaseParticipant],
         clearing: any ClearingNetwork, settings: CoordinatorSettings, events: EventLog, counters: Counters,
-        faults: FaultInjector, logAdmits: @escaping @Sendable () -> Bool
+        faults: FaultInjector, logAdmits: @escaping @Sendable () -> Bool, time: TimeSource = .system,
+        newTransaction: @escaping @Sendable (WallTime) -> TransactionID = IdentifierSource.transaction
     ) {
         self.loop = loop
         self.log = log
@@ -56,6 +64,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
         self.counters = counters
         self.faults = faults
         self.logAdmits = logAdmits
+        self.time = time
+        self.newTransaction = newTransaction
         breaker = CircuitBreaker(settings: settings.breaker)
         reversals = ReversalQueue(settings: settings.reversals)
         velocity = settings.velocity.map {
@@ -154,9 +164,9 @@ public final class PaymentCoordinator: @unchecked Sendable {
         let branches = Placement.branches(of: intent, databases: databases.count)
         if let reason = reasonNotToBegin(branches: branches, intent: intent) { return refuse(queued, reason) }
 
-        let wall = SystemClock.wall()
-        let now = SystemClock.monotonic()
-        let transaction = IdentifierSource.transaction(at: wall)
+        let wall = time.wall()
+        let now = time.monotonic()
+        let transaction = newTransaction(wall)
         let record = BeginRecord(
             transaction: transaction, epoch: epoch, intent: intent, branches: branches,
             deadline: WallTime(microseconds: wall.microseconds + settings.prepareTimeout.count * 1000))
@@ -168,7 +178,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
         undecided += 1
         wait(flight, queued.completion)
         flight.deadline = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
-            apply(flight.machine.deadlinePassed(now: SystemClock.wall()), to: flight)
+            apply(flight.machine.deadlinePassed(now: time.wall()), to: flight)
         }
         apply(flight.machine.start(), to: flight)
     }
@@ -176,7 +186,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
     /// Every check that refuses a payment before anything is claimed. The risk window counts a payment only when it really begins, and
     /// the breaker's probe is taken last, because taking it is a promise to call.
     private func reasonNotToBegin(branches: [Branch], intent: PaymentIntent) -> DeclineReason? {
-        let now = SystemClock.monotonic()
+        let now = time.monotonic()
         guard logAdmits(), flights.count < settings.undeliveredMax else { return .serverBusy }
         for branch in branches {
             guard case .database(let index) = branch.participant else { continue }
@@ -247,7 +257,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
     }
 
     private func emitTransaction(_ flight: Flight, _ answer: Answer) {
-        let latency = SystemClock.monotonic().nanoseconds - flight.startedAt.nanoseconds
+        let latency = time.monotonic().nanoseconds - flight.startedAt.nanoseconds
         let base: [Field] = [
             .requestID(flight.intent.requestID.text), .transactionID(flight.machine.transaction.description),
             .latencyMicroseconds(Int64(latency / 1000)),

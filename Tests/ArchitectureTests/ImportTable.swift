@@ -46,7 +46,7 @@ enum ImportTable {
             "ClearingParticipant", folder: "Sources/Participants/Clearing", ours: ["Coordinator", "Payments"],
             others: system.union(["AsyncHTTPClient", "Foundation", "NIOCore", "NIOHTTP1", "NIOPosix"])),
         TargetRule(
-            "Runtime", ours: ["Coordinator", "Payments", "Telemetry"], others: system.union(["Crypto", "NIOCore"])),
+            "Runtime", ours: ["Coordinator", "Payments", "Telemetry"], others: system.union(["NIOCore"])),
         TargetRule("HTTPService", others: ["NIOCore", "NIOHTTP1"]),
 
         // The only one that knows the log's engine and the participants at once.
@@ -55,7 +55,7 @@ enum ImportTable {
             ours: [
                 "Coordinator", "Payments", "WAL", "PostgresParticipant", "ClearingParticipant", "Runtime", "Telemetry",
             ],
-            others: system.union(["AsyncHTTPClient", "Foundation", "NIOCore", "NIOPosix"])),
+            others: system.union(["AsyncHTTPClient", "Crypto", "Foundation", "NIOCore", "NIOPosix"])),
 
         // Programs.
         TargetRule(

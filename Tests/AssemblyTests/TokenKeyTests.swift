@@ -3,7 +3,7 @@ import Payments
 import Synchronization
 import Testing
 
-@testable import Runtime
+@testable import Assembly
 
 /// The file of the secret that tokens are keyed with.
 @Suite struct TokenKeyTests {
