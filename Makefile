@@ -6,7 +6,7 @@ SCRATCH_PATH ?= .build
 SWIFT_BUILD_FLAGS ?=
 
 SWIFT_BUILD = swift build --scratch-path $(SCRATCH_PATH) $(SWIFT_BUILD_FLAGS)
-PRODUCTS = server recover clearing-sim
+PRODUCTS = server recover clearing-sim loadgen
 SWIFT_SOURCES = Package.swift Sources Tests
 
 # The programs that `run` and `demo` start; with a folder of installed programs in HOLDFAST_BIN_DIR nothing is built.

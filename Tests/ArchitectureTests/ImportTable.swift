@@ -69,5 +69,11 @@ enum ImportTable {
             others: system.union([
                 "ArgumentParser", "FoundationEssentials", "NIOCore", "NIOHTTP1", "NIOPosix", "UnixSignals",
             ])),
+        // A client like any other: it knows the wire and nothing of ours.
+        TargetRule(
+            "LoadGenerator",
+            others: system.union([
+                "ArgumentParser", "Foundation", "Histogram", "NIOCore", "NIOPosix", "UnixSignals",
+            ])),
     ]
 }
