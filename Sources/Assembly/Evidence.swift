@@ -18,122 +18,42 @@ struct EvidenceGatherer {
     /// Questions to the network at the same time.
     private static let questionsMax = 64
 
-    struct Evidence {
-        var statuses: [TransactionID: ClearingStatus] = [:]
-        var lost: [LostTransaction] = []
-        /// Rows that are there and cannot be read as payments.
-        var unreadableRows: [TransactionID: Set<DatabaseIndex>] = [:]
-        /// Databases that could not be read to the end.
-        var unreadable: [DatabaseIndex: String] = [:]
-    }
-
-    /// - Parameters:
-    ///   - observations: made before; what they list is looked for among the rows of a later statement.
-    func gather(
-        _ snapshot: LogSnapshot, _ loss: LogBreak, observations: [DatabaseIndex: DatabaseObservation.State],
-        history: [TransactionID: ActiveTransaction]
-    ) async throws -> Evidence {
-        var evidence = Evidence()
-        let known = Set(snapshot.active.map(\.transaction))
-        let prepared = Self.unexplained(observations, log: snapshot.log, known: known.union(history.keys))
-        var rows = try await unknownRows(since: loss.firstLostEpoch, known: known, &evidence)
-        let witnessed = await witnesses(of: Array(prepared.keys), &evidence)
-        let undecided = snapshot.active.filter { $0.decision == .undecided && !$0.isParked }.map(\.transaction)
-        let questions = Set(undecided).union(prepared.keys).union(rows.keys)
-        evidence.statuses = await statuses(of: Array(questions))
-        // What the network has confirmed and a database has committed is done, unless a branch of it is left.
-        for (transaction, _) in rows where evidence.statuses[transaction] == .settled && prepared[transaction] == nil {
-            rows[transaction] = nil
+    /// - Parameter input: made of the looks that came before.
+    func gather(_ input: RecoveryPlan.Input, _ loss: LogBreak) async -> TailEvidence {
+        var evidence = TailEvidence(input, loss)
+        await readRows(&evidence)
+        if !evidence.listed.isEmpty {
+            evidence.seen(await Observation.gather(databases, witnessesOf: evidence.listed, loop: loop))
         }
-        let unreadable = evidence.unreadableRows
-        evidence.lost = Set(prepared.keys).union(rows.keys).union(unreadable.keys).map { transaction in
-            let row = rows[transaction]
-            return LostTransaction(
-                transaction: transaction, epoch: prepared[transaction]?.epoch ?? row?.row.epoch ?? loss.firstLostEpoch,
-                prepared: prepared[transaction]?.databases ?? [],
-                witnessed: (witnessed[transaction] ?? []).union(row.map { [$0.database] } ?? [])
-                    .union(unreadable[transaction] ?? []), row: row?.row,
-                status: evidence.statuses[transaction])
-        }
+        evidence.told(await statuses(of: evidence.questions))
         return evidence
     }
 
-    private struct Branches {
-        let epoch: Epoch
-        var databases: Set<DatabaseIndex>
-    }
-
-    /// Branches of our log that neither an unfinished nor an ended transaction explains.
-    private static func unexplained(
-        _ observations: [DatabaseIndex: DatabaseObservation.State], log: LogID, known: Set<TransactionID>
-    ) -> [TransactionID: Branches] {
-        var found: [TransactionID: Branches] = [:]
-        for case .seen(let sighting) in observations.values {
-            for prepared in sighting.prepared {
-                guard let id = GlobalBranchID(prepared.gid), id.log == log, !known.contains(id.transaction),
-                    case .seen(let own)? = observations[id.database], !own.elsewhere.contains(prepared.gid)
-                else { continue }
-                found[id.transaction, default: Branches(epoch: id.epoch, databases: [])].databases.insert(id.database)
-            }
-        }
-        return found
-    }
-
-    private struct FoundRow {
-        let row: WitnessRow
-        let database: DatabaseIndex
-    }
-
-    /// Committed payments that the log does not know as made.
-    private func unknownRows(
-        since epoch: Epoch, known: Set<TransactionID>, _ evidence: inout Evidence
-    ) async throws -> [TransactionID: FoundRow] {
-        var found: [TransactionID: FoundRow] = [:]
+    /// Committed payments, a page at a time.
+    private func readRows(_ evidence: inout TailEvidence) async {
         for database in databases {
             var next: Int64? = 0
             while let position = next {
+                let epoch = evidence.firstLostEpoch
                 let page: Result<PaymentRowPage, PostgresReadError> = await withTimeout(
                     Self.pageTimeMax, on: loop, otherwise: .failure(PostgresReadError("no answer in time"))
                 ) { done in database.paymentRows(since: epoch, after: position) { done($0) } }
                 switch page {
                 case .failure(let error):
-                    evidence.unreadable[database.index] = error.reason
+                    evidence.cannotRead(database.index, error.reason)
                     next = nil
                 case .success(let page):
-                    for row in page.rows where !known.contains(row.transaction) {
-                        // An entry that cannot be read says nothing; one of the transaction itself says that it ended.
-                        let entry = try? lookUp(row.intent.requestID)
-                        if entry?.transaction == row.transaction { continue }
-                        found[row.transaction] = FoundRow(row: row, database: database.index)
+                    for row in page.rows {
+                        evidence.found(row, in: database.index, entry: try? lookUp(row.intent.requestID))
                     }
-                    for transaction in page.unreadable where !known.contains(transaction) {
-                        evidence.unreadableRows[transaction, default: []].insert(database.index)
-                    }
+                    for transaction in page.unreadable { evidence.foundUnreadable(transaction, in: database.index) }
                     next = page.next
                 }
             }
         }
-        return found
     }
 
     private static let pageTimeMax = Milliseconds.seconds(30)
-
-    /// Where rows of the transactions are visible, by statements that are later than the lists.
-    private func witnesses(
-        of transactions: [TransactionID], _ evidence: inout Evidence
-    ) async -> [TransactionID: Set<DatabaseIndex>] {
-        guard !transactions.isEmpty else { return [:] }
-        var found: [TransactionID: Set<DatabaseIndex>] = [:]
-        let states = await Observation.gather(databases, witnessesOf: transactions, loop: loop)
-        for (index, state) in states {
-            switch state {
-            case .unreachable(let why): evidence.unreadable[index] = why
-            case .seen(let sighting):
-                for transaction in sighting.witnessed { found[transaction, default: []].insert(index) }
-            }
-        }
-        return found
-    }
 
     /// How often one question is asked until it is answered.
     private static let attemptsMax = 3

@@ -170,13 +170,10 @@ enum Observation {
     /// How long one look may take.
     static let timeMax = Milliseconds.seconds(3)
 
-    /// Looks at the databases and the log, and judges.
-    ///
-    /// Beside a running server the order matters: the databases first, the log after them, so that what begins in between is not
-    /// taken for a stray; then the databases again, and only what both lists show counts, so that neither is what ends in between.
+    /// Looks at the databases and the log in the order of a ``Survey``, and judges.
     ///
     /// - Parameters:
-    ///   - isLive: whether a server works on the log now; asked after the first look.
+    ///   - isLive: whether a server works on the log now; asked after each look at the databases.
     ///   - ended: ended transactions from the history.
     ///   - lookUp: what the log knows of a request_id.
     ///   - askNetwork: asked where the log cannot tell.
@@ -187,31 +184,25 @@ enum Observation {
         lookUp: @escaping @Sendable (RequestID) throws -> RequestEntry?,
         askNetwork: @escaping @Sendable (TransactionID) async -> ClearingStatus
     ) async throws -> RecoveryPlan {
-        var snapshot = try read()
-        let transactions = snapshot.active.map(\.transaction)
-        var observations = await gather(databases, witnessesOf: transactions, loop: loop)
-        let isLive = isLive()
-        if isLive {
-            snapshot = try read()
-            observations = await gather(databases, witnessesOf: transactions, loop: loop)
-                .merging(observations) { $0.listedAlsoIn($1) }
+        var survey = Survey()
+        var step = survey.begin()
+        while true {
+            switch step {
+            case .readLog: step = survey.logRead(try read())
+            case .lookAtDatabases(let transactions):
+                let seen = await gather(databases, witnessesOf: transactions, loop: loop)
+                step = survey.databasesSeen(seen, isServing: isLive())
+            // All at once: what one search costs may depend on the history, so there is never more than one.
+            case .readHistory(let transactions): step = survey.historyRead(try ended(transactions))
+            case .judge(let input):
+                guard case .broken(let loss) = input.snapshot.continuity else { return RecoveryPlan(input) }
+                // No payment is taken meanwhile, so nothing of it is in flight.
+                let gatherer = EvidenceGatherer(
+                    databases: databases, loop: loop, askNetwork: askNetwork, lookUp: lookUp)
+                let evidence = await gatherer.gather(input, loss)
+                return RecoveryPlan(evidence.completing(input))
+            }
         }
-        let history = try history(of: observations, snapshot: snapshot, lookUp: ended)
-        guard case .broken(let loss) = snapshot.continuity else {
-            return RecoveryPlan(
-                .init(
-                    snapshot: snapshot, liveEpoch: isLive ? snapshot.owner.epoch : nil, observations: observations,
-                    history: history))
-        }
-        // No payment is taken meanwhile, so nothing of it is in flight.
-        let gatherer = EvidenceGatherer(
-            databases: databases, loop: loop, askNetwork: askNetwork, lookUp: lookUp)
-        let evidence = try await gatherer.gather(snapshot, loss, observations: observations, history: history)
-        for (index, why) in evidence.unreadable { observations[index] = .unreachable(why) }
-        return RecoveryPlan(
-            .init(
-                snapshot: snapshot, liveEpoch: nil, observations: observations, history: history,
-                statuses: evidence.statuses, lost: evidence.lost))
     }
 
     /// Waits until every database is available or has failed for the first time.
@@ -247,23 +238,5 @@ enum Observation {
             for await observation in group { states[observation.database] = observation.state }
             return states
         }
-    }
-
-    /// Looks the listed branches of our log that no unfinished transaction explains up in the history.
-    private static func history(
-        of observations: [DatabaseIndex: DatabaseObservation.State], snapshot: LogSnapshot,
-        lookUp: (Set<TransactionID>) throws -> [TransactionID: ActiveTransaction]
-    ) rethrows -> [TransactionID: ActiveTransaction] {
-        let explained = Set(snapshot.active.map(\.transaction))
-        var unexplained: Set<TransactionID> = []
-        for case .seen(let sighting) in observations.values {
-            for prepared in sighting.prepared {
-                guard let id = GlobalBranchID(prepared.gid), id.log == snapshot.log, !explained.contains(id.transaction)
-                else { continue }
-                unexplained.insert(id.transaction)
-            }
-        }
-        // All at once: what one search costs may depend on the history, so there is never more than one.
-        return try lookUp(unexplained)
     }
 }

@@ -1,15 +1,22 @@
 /// Writes log lines: one JSON object a line.
 public struct EventLog: Sendable {
-    private let sink: LineSink
+    private let write: (@Sendable (String) -> Void)?
     private let now: @Sendable () -> Int64
 
     /// - Parameter now: microseconds since 1970.
     public init(sink: LineSink, now: @escaping @Sendable () -> Int64) {
-        self.sink = sink
+        write = { sink.write($0) }
+        self.now = now
+    }
+
+    /// - Parameter write: takes each line; with `nil` none is made.
+    package init(write: (@Sendable (String) -> Void)?, now: @escaping @Sendable () -> Int64) {
+        self.write = write
         self.now = now
     }
 
     public func emit(_ level: Level, _ event: Event, _ fields: Field...) {
+        guard let write else { return }
         var line = #"{"ts":""#
         line += Timestamp.text(microseconds: now())
         line += #"","lvl":""#
@@ -30,7 +37,7 @@ public struct EventLog: Sendable {
             }
         }
         line += "}\n"
-        sink.write(line)
+        write(line)
     }
 }
 

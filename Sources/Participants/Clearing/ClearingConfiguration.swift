@@ -32,6 +32,14 @@ public struct ClearingConfiguration: Sendable {
         self.backoffBase = backoffBase
     }
 
+    /// How the attempts of a prepare are made.
+    var attempts: HoldAttempts.Settings {
+        HoldAttempts.Settings(
+            attemptTimeout: attemptTimeout, attemptTimeoutMin: ClearingLimits.attemptTimeoutMin, retryMax: retryMax,
+            backoffBase: backoffBase, backoffMax: ClearingLimits.backoffMax,
+            databaseShareDivisor: ClearingLimits.databaseShareDivisor)
+    }
+
     private static func checkedBase(_ text: String) throws(ClearingConfigurationError) -> String {
         guard let parts = URLComponents(string: text), let scheme = parts.scheme?.lowercased(),
             let host = parts.host, !host.isEmpty, scheme == "http" || scheme == "https"

@@ -77,7 +77,7 @@ public final class HTTPClearing: ClearingNetwork {
     public func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
         let eventLoop = group.any()
         let start = now()
-        let attempts = HoldAttempts(configuration: configuration, now: start, deadline: order.deadline)
+        let attempts = HoldAttempts(settings: configuration.attempts, now: start, deadline: order.deadline)
         let hold = Hold(order: order, eventLoop: eventLoop, completion: completion)
         eventLoop.execute { self.take(attempts.begin(at: start), attempts, hold) }
     }

@@ -13,7 +13,7 @@ import Testing
         let configuration = try ClearingConfiguration(
             url: "http://localhost", attemptTimeout: Milliseconds(timeout), retryMax: retryMax,
             backoffBase: Milliseconds(backoff))
-        return HoldAttempts(configuration: configuration, now: start, deadline: start + Milliseconds(deadline))
+        return HoldAttempts(settings: configuration.attempts, now: start, deadline: start + Milliseconds(deadline))
     }
 
     /// A fifth of the time is the database's; the rest is divided by the attempts that are left.

@@ -1,7 +1,5 @@
-import Coordinator
-
 /// What a database's fence row means for a server that is about to take it over.
-enum FenceJudgement: Equatable {
+public enum FenceJudgement: Sendable, Hashable {
     /// An attempt of this very start got through.
     case ours
     /// The pair there may be replaced by ours; `nil` is no row yet.
@@ -13,13 +11,18 @@ enum FenceJudgement: Equatable {
     case refused(String)
 
     /// A fence row as it was read.
-    struct Row: Equatable {
-        let pair: FencePair
-        let database: DatabaseIndex
+    public struct Row: Sendable, Hashable {
+        public let pair: FencePair
+        public let database: DatabaseIndex
+
+        public init(pair: FencePair, database: DatabaseIndex) {
+            self.pair = pair
+            self.database = database
+        }
     }
 
     /// - Parameter owner: the pair of this start; `nil` for one who only looks.
-    static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair?, log: LogID) -> FenceJudgement {
+    public static func of(_ found: Row?, fence: DatabaseFence, owner: FencePair?, log: LogID) -> FenceJudgement {
         guard let found else {
             guard let confirmed = fence.confirmed, !fence.takesOver else { return .replace(nil) }
             return .refused(

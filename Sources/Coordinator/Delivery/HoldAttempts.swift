@@ -1,7 +1,5 @@
-internal import Coordinator
-
 /// What became of one attempt to place a hold.
-enum HoldOutcome: Sendable, Equatable {
+public enum HoldOutcome: Sendable, Hashable {
     case placed(authorizationCode: String)
     case declined(String)
     /// The network said that it failed. It may be told again; whether it did something is not proven.
@@ -14,14 +12,41 @@ enum HoldOutcome: Sendable, Equatable {
 
 /// The attempts of one prepare at the card network: when the next one is made, how long it may take, and what the vote is in
 /// the end. Pure; times come with the events.
-struct HoldAttempts: Sendable {
-    enum Step: Sendable, Equatable {
+public struct HoldAttempts: Sendable {
+    public struct Settings: Sendable, Hashable {
+        /// How long one attempt may take.
+        public let attemptTimeout: Milliseconds
+        /// An attempt that would get less is not begun.
+        public let attemptTimeoutMin: Milliseconds
+        /// How often it is repeated after the first attempt.
+        public let retryMax: Int
+        /// The pause before the first repeat; each later one is twice as long, up to ``backoffMax``.
+        public let backoffBase: Milliseconds
+        public let backoffMax: Milliseconds
+        /// What is kept of the time to the deadline for the database, which is asked after the network: one part in so many.
+        public let databaseShareDivisor: Int64
+
+        public init(
+            attemptTimeout: Milliseconds, attemptTimeoutMin: Milliseconds, retryMax: Int, backoffBase: Milliseconds,
+            backoffMax: Milliseconds, databaseShareDivisor: Int64
+        ) {
+            precondition(databaseShareDivisor >= 1 && retryMax >= 0, "a share of the time and a number of repeats")
+            self.attemptTimeout = attemptTimeout
+            self.attemptTimeoutMin = attemptTimeoutMin
+            self.retryMax = retryMax
+            self.backoffBase = backoffBase
+            self.backoffMax = backoffMax
+            self.databaseShareDivisor = databaseShareDivisor
+        }
+    }
+
+    public enum Step: Sendable, Hashable {
         case attempt(timeout: Milliseconds, isRepeat: Bool)
         case pause(Milliseconds)
         case vote(Vote)
     }
 
-    private let configuration: ClearingConfiguration
+    private let settings: Settings
     /// When the network's part of the time is over; what follows is the database's.
     private let end: MonotonicTime
     private var attempts = 0
@@ -29,17 +54,19 @@ struct HoldAttempts: Sendable {
     private var mayHaveHappened = false
 
     /// - Parameter deadline: of the whole prepare phase.
-    init(configuration: ClearingConfiguration, now: MonotonicTime, deadline: MonotonicTime) {
-        self.configuration = configuration
+    public init(settings: Settings, now: MonotonicTime, deadline: MonotonicTime) {
+        self.settings = settings
         let whole = deadline.since(now)
-        end = now + Milliseconds(whole.count - whole.count / ClearingLimits.databaseShareDivisor)
+        end = now + Milliseconds(whole.count - whole.count / settings.databaseShareDivisor)
     }
 
     /// The first attempt, or the vote if there is no time for one.
-    func begin(at now: MonotonicTime) -> Step { nextAttempt(at: now, reason: "no time was left to ask the network") }
+    public func begin(at now: MonotonicTime) -> Step {
+        nextAttempt(at: now, reason: "no time was left to ask the network")
+    }
 
     /// Repeats what failed while there are attempts and time.
-    mutating func attemptEnded(_ outcome: HoldOutcome, at now: MonotonicTime) -> Step {
+    public mutating func attemptEnded(_ outcome: HoldOutcome, at now: MonotonicTime) -> Step {
         attempts += 1
         switch outcome {
         case .placed(let code): return .vote(.yes(authorizationCode: code))
@@ -59,23 +86,25 @@ struct HoldAttempts: Sendable {
         }
     }
 
-    func pauseEnded(at now: MonotonicTime) -> Step { nextAttempt(at: now, reason: "no time was left to ask again") }
+    public func pauseEnded(at now: MonotonicTime) -> Step {
+        nextAttempt(at: now, reason: "no time was left to ask again")
+    }
 
     private func afterFailure(_ reason: String, at now: MonotonicTime) -> Step {
-        guard attempts <= configuration.retryMax else { return .vote(failure(reason)) }
+        guard attempts <= settings.retryMax else { return .vote(failure(reason)) }
         let doublings = min(attempts - 1, 16)
-        let pause = min(Milliseconds(configuration.backoffBase.count << doublings), ClearingLimits.backoffMax)
-        guard end.since(now) >= Milliseconds(pause.count + ClearingLimits.attemptTimeoutMin.count) else {
+        let pause = min(Milliseconds(settings.backoffBase.count << doublings), settings.backoffMax)
+        guard end.since(now) >= Milliseconds(pause.count + settings.attemptTimeoutMin.count) else {
             return .vote(failure(reason))
         }
         return .pause(pause)
     }
 
     private func nextAttempt(at now: MonotonicTime, reason: String) -> Step {
-        let attemptsLeft = Int64(max(1, configuration.retryMax + 1 - attempts))
+        let attemptsLeft = Int64(max(1, settings.retryMax + 1 - attempts))
         let share = Milliseconds(end.since(now).count / attemptsLeft)
-        guard end.since(now) >= ClearingLimits.attemptTimeoutMin else { return .vote(failure(reason)) }
-        let timeout = min(max(share, ClearingLimits.attemptTimeoutMin), configuration.attemptTimeout)
+        guard end.since(now) >= settings.attemptTimeoutMin else { return .vote(failure(reason)) }
+        let timeout = min(max(share, settings.attemptTimeoutMin), settings.attemptTimeout)
         return .attempt(timeout: timeout, isRepeat: mayHaveHappened)
     }
 
