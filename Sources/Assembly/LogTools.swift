@@ -1,5 +1,5 @@
 public import Coordinator
-import Runtime
+public import Runtime
 import WAL
 
 /// A log opened for the tools that look at it as a log: beside a running server or without one, changing nothing.
@@ -159,8 +159,10 @@ public struct LogTools: Sendable {
     }
 
     /// Writes a compact and consistent copy of the log as of now into a directory that holds none.
-    public func backUp(to directory: String) throws -> Backup {
-        let report = try refusing { try reader.backUp(to: directory, now: SystemClock.wall()) }
+    public func backUp(to directory: String, faults: FaultInjector) throws -> Backup {
+        let report = try refusing {
+            try reader.backUp(to: directory, now: SystemClock.wall(), probe: faults.logProbe)
+        }
         return Backup(
             file: report.file, bytes: report.bytes, log: report.log, epoch: report.epoch, lastLSN: report.lastLSN)
     }

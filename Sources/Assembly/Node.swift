@@ -26,7 +26,8 @@ public final class Node: Sendable {
     private let loops: MultiThreadedEventLoopGroup
     let clearing: HTTPClearing
     private let problems: StartProblems
-    let faults: FaultInjector
+    /// What tests make this process do at its named points.
+    public let faults: FaultInjector
     private let reconciling: ReconcilingFlag
     let watch = Watch()
     let passes = PassGate()
@@ -43,23 +44,26 @@ public final class Node: Sendable {
     public static func open(
         _ settings: NodeSettings, events: EventLog, sink: LineSink, onFencedOut: @escaping @Sendable (String) -> Void
     ) throws -> Node {
+        let faults = FaultInjector(settings.faults) { plan in
+            events.emit(.warning, .fault, .message("injected: \(plan)"))
+        }
         let directory = try acquire(settings)
+        faults.hit(.directoryLocked)
         try refuseBackup(settings.stateDirectory)
         // One loop for the coordinator alone, one for its HTTP client.
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let coordinatorLoop = loops.next()
-        let log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink)
+        let log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink, faults)
         return try Node(
             settings, directory: directory, loops: loops, coordinatorLoop: coordinatorLoop, log: log, events: events,
-            onFencedOut: onFencedOut)
+            faults: faults, onFencedOut: onFencedOut)
     }
 
     private init(
         _ settings: NodeSettings, directory: StateDirectory, loops: MultiThreadedEventLoopGroup,
-        coordinatorLoop: any EventLoop, log: LMDBLog, events: EventLog,
+        coordinatorLoop: any EventLoop, log: LMDBLog, events: EventLog, faults: FaultInjector,
         onFencedOut: @escaping @Sendable (String) -> Void
     ) throws {
-        let faults = FaultInjector(plan: settings.fault)
         faults.hit(.logTakenOver)
         let snapshot = try log.snapshot()
         try Self.check(settings.databases.count, against: snapshot)
@@ -76,6 +80,7 @@ public final class Node: Sendable {
         self.faults = faults
         pair = snapshot.owner
         counters = Counters()
+        let steps = faults.around(log) { body in coordinatorLoop.execute(body) }
         databases = try settings.databases.enumerated().map { offset, configuration in
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
             let fence =
@@ -83,14 +88,16 @@ public final class Node: Sendable {
                 ?? DatabaseFence(database: index)
             return try PostgresDatabase(
                 index: index, configuration: configuration, log: snapshot.log,
-                role: .owner(snapshot.owner, fence: fence, log: log),
+                role: .owner(snapshot.owner, fence: fence, log: steps),
                 events: Self.databaseEvents(index, events, problems, faults, onFencedOut))
         }
-        clearing = try HTTPClearing(
+        let clearing = try HTTPClearing(
             configuration: settings.clearing, group: loops, now: { SystemClock.monotonic() })
+        self.clearing = clearing
         coordinator = PaymentCoordinator(
-            loop: coordinatorLoop, log: log, epoch: snapshot.owner.epoch, databases: databases, clearing: clearing,
-            settings: settings.coordinator, events: events, counters: counters,
+            loop: coordinatorLoop, log: steps, epoch: snapshot.owner.epoch,
+            databases: databases.map { faults.around($0) },
+            clearing: faults.around(clearing), settings: settings.coordinator, events: events, counters: counters,
             faults: faults,
             logAdmits: { log.pressure.admitsNewTransactions && !reconciling.isUp })
     }
@@ -136,7 +143,8 @@ public final class Node: Sendable {
     }
 
     private static func openLog(
-        _ directory: StateDirectory, _ settings: NodeSettings, loop: any EventLoop, events: EventLog, sink: LineSink
+        _ directory: StateDirectory, _ settings: NodeSettings, loop: any EventLoop, events: EventLog, sink: LineSink,
+        _ faults: FaultInjector
     ) throws -> LMDBLog {
         let configuration = LogConfiguration(
             mapBytes: settings.logMapMegabytes << 20, reserveBytes: settings.diskReserveMegabytes << 20)
@@ -150,7 +158,7 @@ public final class Node: Sendable {
                     events.emit(.error, .log, .message(message))
                     sink.flush()
                     _exit(ProgramExit.failure)
-                })
+                }, probe: faults.logProbe)
         } catch {
             throw StartRefusal(error)
         }
@@ -216,6 +224,7 @@ public final class Node: Sendable {
             throw StartRefusal(found.joined(separator: "\n"), exitCode: ProgramExit.configuration)
         }
         try await refuseOlderCopy()
+        faults.hit(.databasesTried)
     }
 
     /// Every configured database is named in the log from the first start on, reached or not.

@@ -21,9 +21,11 @@ extension Node {
 
     /// What the network says of a transaction.
     @Sendable func askNetwork(_ transaction: TransactionID) async -> ClearingStatus {
-        await withCheckedContinuation { continuation in
+        if faults.fails(ParticipantPoint.statusSend) { return .unreachable("injected") }
+        let status = await withCheckedContinuation { continuation in
             clearing.status(transaction) { continuation.resume(returning: $0) }
         }
+        return faults.fails(ParticipantPoint.statusReply) ? .unreachable("injected") : status
     }
 
     /// Declares the log whole again if the plan, which has been carried out, left nothing of the lost tail open.
@@ -89,6 +91,7 @@ extension Node {
     public func periodicPass() async {
         await passes.enter()
         defer { passes.leave() }
+        faults.hit(.passBegun)
         await verifyCommits(atMost: Self.verificationWait)
         await recordPositions()
         do {

@@ -1,58 +1,6 @@
 import Glibc
 import Synchronization
 
-/// A named place in the protocol where a test can stop the process. Off unless the environment asks for one.
-public enum FaultPoint: String, CaseIterable, Sendable {
-    case beginDurable = "begin-durable"
-    case holdPlaced = "hold-placed"
-    case prepared = "prepared"
-    case decisionDurable = "decision-durable"
-    case firstDatabaseCommitted = "first-database-committed"
-    case reversalDurable = "reversal-durable"
-
-    public var meaning: String {
-        switch self {
-        case .beginDurable: "BEGIN is in the log; nobody has been asked yet"
-        case .holdPlaced: "the network has placed the hold; no database has been asked yet"
-        case .prepared: "every participant has voted yes; nothing is decided yet"
-        case .decisionDurable: "COMMIT is in the log; nobody has been told yet"
-        case .firstDatabaseCommitted: "the payment's database has committed; neither client nor network has been told"
-        case .reversalDurable: "ABORT and its reversal task are in the log; nothing has been sent yet"
-        }
-    }
-}
-
-/// A named place in recovery, whether a server's start or `recover` carries it out.
-public enum RecoveryPoint: String, CaseIterable, Sendable {
-    case logTakenOver = "log-taken-over"
-    case databaseFenced = "database-fenced"
-    case planMade = "plan-made"
-    case decisionRecovered = "decision-recovered"
-    case branchResolved = "branch-resolved"
-    case confirmed = "confirmed"
-    case reversalSent = "reversal-sent"
-    case reversalAcknowledged = "reversal-acknowledged"
-    case endDurable = "end-durable"
-    case reconciled = "reconciled"
-    case logClosed = "log-closed"
-
-    public var meaning: String {
-        switch self {
-        case .logTakenOver: "the next epoch is in the log; no database has been told of it"
-        case .databaseFenced: "a database is fenced in the new epoch and in use"
-        case .planMade: "the plan is made; nothing of it has been carried out"
-        case .decisionRecovered: "recovery's decision on a transaction is in the log; nobody has been told yet"
-        case .branchResolved: "a database has carried a decision out; the log does not have its acknowledgement"
-        case .confirmed: "the network has confirmed a payment; the log does not have its acknowledgement"
-        case .reversalSent: "a reversal is on its way; no reply to it has come"
-        case .reversalAcknowledged: "the network has acknowledged a reversal; it is still open in the log"
-        case .endDurable: "an END is in the log"
-        case .reconciled: "a log that had lost its tail has just been declared whole"
-        case .logClosed: "everything is written and the log is closed; the process is about to end"
-        }
-    }
-}
-
 /// What happens at a point.
 public enum FaultAction: Sendable, Equatable {
     /// SIGKILL to this process.
@@ -61,72 +9,151 @@ public enum FaultAction: Sendable, Equatable {
     case stop
     /// The process ends at once with exit code 70.
     case exit
+    /// The operation at the point fails, as ``InjectionPoint/failure`` says.
+    case error
     /// The thread sleeps.
     case delay(milliseconds: UInt32)
+
+    /// As it is written in a plan.
+    public var text: String {
+        switch self {
+        case .kill: "kill"
+        case .stop: "stop"
+        case .exit: "exit"
+        case .error: "error"
+        case .delay(let milliseconds): "delay=\(milliseconds)"
+        }
+    }
 }
 
-/// Carries out what `HOLDFAST_FAULT=<point>:<nth>:<action>` asks for: at the nth hit of the point, counted from 1.
+/// Why a text is no plan, in words.
+public struct FaultPlanError: Error, Equatable, CustomStringConvertible {
+    public let description: String
+}
+
+/// Carries out what `HOLDFAST_FAULT=<point>:<nth>:<action>` asks for: at the nth hit of the point, counted from 1. Several are
+/// separated by commas.
 public final class FaultInjector: Sendable {
     public static let variable = "HOLDFAST_FAULT"
     /// The longest delay, milliseconds: an hour, which `usleep` still counts in 32 bits of microseconds.
     public static let delayMillisecondsMax: UInt32 = 3_600_000
-    public static let off = FaultInjector(plan: nil)
+    public static let off = FaultInjector()
 
-    /// Every point that can be asked for, with what it means.
-    public static let points =
-        FaultPoint.allCases.map { (name: $0.rawValue, meaning: $0.meaning) }
-        + RecoveryPoint.allCases.map { (name: $0.rawValue, meaning: $0.meaning) }
+    /// A point that can be asked for.
+    public struct Point: Sendable {
+        public let name: String
+        public let meaning: String
+        /// What `error` does there, if anything.
+        public let failure: String?
+    }
 
-    public struct Plan: Sendable, Equatable {
-        /// The name of a ``FaultPoint`` or a ``RecoveryPoint``.
+    /// Every point, room by room.
+    public static let points: [Point] = FaultRooms.all.flatMap { points(of: $0) }
+
+    private static func points<Room: InjectionPoint>(of room: Room.Type) -> [Point] {
+        room.allCases.map { Point(name: $0.rawValue, meaning: $0.meaning, failure: $0.failure) }
+    }
+
+    public struct Plan: Sendable, Equatable, CustomStringConvertible {
+        /// The name of an ``InjectionPoint``.
         public let point: String
         public let hit: Int
         public let action: FaultAction
+
+        public var description: String { "\(point):\(hit):\(action.text)" }
     }
 
-    private let plan: Plan?
-    private let hits = Mutex(0)
+    private let plans: [Plan]
+    /// Hits so far of the points that are in a plan.
+    private let hits = Mutex<[String: Int]>([:])
+    private let announce: @Sendable (String) -> Void
 
-    public init(plan: Plan?) { self.plan = plan }
+    /// - Parameter announce: told what is done, before it is; a process that is killed or stopped may not get to say it.
+    public init(_ plans: [Plan] = [], announce: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.plans = plans
+        self.announce = announce
+    }
 
-    /// Reads `<point>:<nth>:<action>`; actions are `kill`, `stop`, `exit` and `delay=<milliseconds>`.
-    /// `nil` if it is anything else.
-    public static func parse(_ text: String) -> Plan? {
+    /// Whether anything is to happen anywhere. Where nothing is, nothing need be put in between.
+    public var isOn: Bool { !plans.isEmpty }
+
+    /// Reads plans; each action is one of `kill`, `stop`, `exit`, `error` and `delay=<milliseconds>`.
+    public static func parse(_ text: String) throws(FaultPlanError) -> [Plan] {
+        var plans: [Plan] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) { plans.append(try plan(part)) }
+        return plans
+    }
+
+    private static func plan(_ text: Substring) throws(FaultPlanError) -> Plan {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 3, points.contains(where: { $0.name == parts[0] }), let hit = Int(parts[1]), hit >= 1
-        else { return nil }
-        let action: FaultAction
-        switch parts[2] {
-        case "kill": action = .kill
-        case "stop": action = .stop
-        case "exit": action = .exit
+        guard parts.count == 3, let hit = Int(parts[1]), hit >= 1, let action = action(parts[2]) else {
+            throw FaultPlanError(
+                description:
+                    "must be <point>:<nth>:<kill|stop|exit|error|delay=MS>, several separated by commas, with points of "
+                    + "server --list-faults")
+        }
+        guard let point = points.first(where: { $0.name == parts[0] }) else {
+            throw FaultPlanError(
+                description: "names no point that there is: “\(parts[0])”; server --list-faults prints them")
+        }
+        guard action != .error || point.failure != nil else {
+            throw FaultPlanError(
+                description:
+                    "asks for an error at \(point.name), where nothing is under way that could fail; use kill, stop, exit "
+                    + "or delay there")
+        }
+        return Plan(point: point.name, hit: hit, action: action)
+    }
+
+    private static func action(_ text: Substring) -> FaultAction? {
+        switch text {
+        case "kill": return .kill
+        case "stop": return .stop
+        case "exit": return .exit
+        case "error": return .error
         default:
-            guard parts[2].hasPrefix("delay="), let milliseconds = UInt32(parts[2].dropFirst("delay=".count)),
+            guard text.hasPrefix("delay="), let milliseconds = UInt32(text.dropFirst("delay=".count)),
                 milliseconds <= delayMillisecondsMax
             else { return nil }
-            action = .delay(milliseconds: milliseconds)
+            return .delay(milliseconds: milliseconds)
         }
-        return Plan(point: String(parts[0]), hit: hit, action: action)
     }
 
-    func hit(_ point: FaultPoint) { hit(named: point.rawValue) }
+    // MARK: - Hits
+
+    /// Says that payments have come to a point.
+    func hit(_ point: FaultPoint) { _ = strike(point.rawValue) }
 
     /// Says that recovery has come to a point.
-    package func hit(_ point: RecoveryPoint) { hit(named: point.rawValue) }
+    package func hit(_ point: RecoveryPoint) { _ = strike(point.rawValue) }
 
-    private func hit(named point: String) {
-        guard let plan, plan.point == point else { return }
+    /// Says that the process has come to a point where nothing can fail.
+    package func hit(_ point: StartPoint) { _ = strike(point.rawValue) }
+
+    /// Says that the process has come to a point.
+    ///
+    /// - Returns: whether the operation there is to fail.
+    package func fails(_ point: some InjectionPoint) -> Bool { strike(point.rawValue) }
+
+    private func strike(_ point: String) -> Bool {
+        guard isOn, plans.contains(where: { $0.point == point }) else { return false }
         let count = hits.withLock { hits in
-            hits += 1
-            return hits
+            let count = hits[point, default: 0] + 1
+            hits[point] = count
+            return count
         }
-        guard count == plan.hit else { return }
-        switch plan.action {
-        case .kill: Glibc.kill(getpid(), SIGKILL)
-        // To this very thread: sent to the process, another thread may take it, and this one goes on for a moment.
-        case .stop: raise(SIGSTOP)
-        case .exit: _exit(70)
-        case .delay(let milliseconds): usleep(min(milliseconds, Self.delayMillisecondsMax) * 1000)
+        var isToFail = false
+        for plan in plans where plan.point == point && plan.hit == count {
+            announce("\(plan)")
+            switch plan.action {
+            case .kill: Glibc.kill(getpid(), SIGKILL)
+            // To this very thread: sent to the process, another thread may take it, and this one goes on for a moment.
+            case .stop: raise(SIGSTOP)
+            case .exit: _exit(70)
+            case .error: isToFail = true
+            case .delay(let milliseconds): usleep(min(milliseconds, Self.delayMillisecondsMax) * 1000)
+            }
         }
+        return isToFail
     }
 }

@@ -17,7 +17,7 @@ final class LineHandler: ChannelDuplexHandler {
     /// An answer's place in the order; empty until it is known.
     private enum Slot {
         case waiting
-        case ready(String, closesAfter: Bool)
+        case ready(String, closesAfter: Bool, isPayment: Bool)
     }
 
     private let front: PaymentFront
@@ -108,7 +108,7 @@ final class LineHandler: ChannelDuplexHandler {
             if line.readableBytes > PaymentLimits.lineBytesMax {
                 isClosing = true
                 received.clear()
-                slots.append(.ready(Answers.declined(.badRequest), closesAfter: true))
+                slots.append(.ready(Answers.declined(.badRequest), closesAfter: true, isPayment: false))
             } else if line.readableBytes > 0 {
                 take(line, context)
             }
@@ -146,21 +146,24 @@ final class LineHandler: ChannelDuplexHandler {
         slots.append(.waiting)
         let channel = context.channel
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        let isPayment = !line.readableBytesView.starts(with: Array("GET ".utf8))
         let fill: @Sendable (String) -> Void = { body in
             if channel.eventLoop.inEventLoop {
                 let (handler, context) = bound.value
-                handler.fill(number, body, context)
+                handler.fill(number, body, isPayment: isPayment, context)
             } else {
                 channel.eventLoop.execute {
                     let (handler, context) = bound.value
-                    handler.fill(number, body, context)
+                    handler.fill(number, body, isPayment: isPayment, context)
                 }
             }
         }
-        if line.readableBytesView.starts(with: Array("GET ".utf8)) {
-            answerQuery(line, fill)
-        } else {
-            front.pay(line.readableBytesView) { fill($0.body) }
+        guard isPayment else { return answerQuery(line, fill) }
+        let faults = front.faults
+        if faults.fails(ClientPoint.requestRead) { return breakOff(context) }
+        front.pay(line.readableBytesView) { answer in
+            if faults.fails(ClientPoint.answerReady) { return channel.close(promise: nil) }
+            fill(answer.body)
         }
     }
 
@@ -175,9 +178,9 @@ final class LineHandler: ChannelDuplexHandler {
 
     // MARK: - Answers
 
-    private func fill(_ number: UInt64, _ body: String, _ context: ChannelHandlerContext) {
+    private func fill(_ number: UInt64, _ body: String, isPayment: Bool, _ context: ChannelHandlerContext) {
         guard number >= firstSlot, number - firstSlot < UInt64(slots.count) else { return }
-        slots[offset: Int(number - firstSlot)] = .ready(body, closesAfter: false)
+        slots[offset: Int(number - firstSlot)] = .ready(body, closesAfter: false, isPayment: isPayment)
         guard !isProceeding, writeReady(context) else { return }
         proceed(context)
     }
@@ -186,8 +189,10 @@ final class LineHandler: ChannelDuplexHandler {
     private func writeReady(_ context: ChannelHandlerContext) -> Bool {
         var output: ByteBuffer?
         var closes = false
-        while !closes, case .ready(let body, let closesAfter)? = slots.first {
+        var payments = 0
+        while !closes, case .ready(let body, let closesAfter, let isPayment)? = slots.first {
             slots.removeFirst()
+            if isPayment { payments += 1 }
             firstSlot += 1
             var buffer = output ?? context.channel.allocator.buffer(capacity: 256)
             buffer.writeString(body)
@@ -197,11 +202,25 @@ final class LineHandler: ChannelDuplexHandler {
         }
         guard let output else { return false }
         let written = context.writeAndFlush(wrapOutboundOut(output))
+        if front.faults.isOn { noteWritten(payments, written, context) }
         if closes {
             let channel = context.channel
             written.whenComplete { _ in Farewell.say(channel) }
         }
         return true
+    }
+
+    /// For tests: says that the answers to payments are with the kernel.
+    private func noteWritten(_ payments: Int, _ written: EventLoopFuture<Void>, _ context: ChannelHandlerContext) {
+        let (faults, channel) = (front.faults, context.channel)
+        written.whenSuccess {
+            for _ in 0..<payments where faults.fails(ClientPoint.answerWritten) { channel.close(promise: nil) }
+        }
+    }
+
+    private func breakOff(_ context: ChannelHandlerContext) {
+        isClosing = true
+        context.close(promise: nil)
     }
 
     private func resumeReading(_ context: ChannelHandlerContext) {

@@ -28,6 +28,8 @@ final class PaymentFront: Sendable {
         amountLimit = amountMaxMajorUnits
     }
 
+    var faults: FaultInjector { node.faults }
+
     /// One payment request as JSON. `completion` is called once with the answer's body, on this thread or the coordinator's.
     func pay(_ json: ByteBufferView, completion: @escaping @Sendable (PaymentAnswer) -> Void) {
         let parsed = json.withUnsafeBytes { bytes in Result { try RequestDraft(json: bytes) } }

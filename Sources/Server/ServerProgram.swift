@@ -48,7 +48,8 @@ enum ServerProgram {
         case ["--list-faults"]:
             let width = FaultInjector.points.map(\.name.count).max() ?? 0
             for point in FaultInjector.points {
-                print(point.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + point.meaning)
+                let failure = point.failure.map { " (error: \($0))" } ?? ""
+                print(point.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + point.meaning + failure)
             }
         default: return nil
         }
@@ -75,7 +76,7 @@ struct ServerRun {
             sink.flush()
             _exit(ProgramExit.failure)
         }
-        if let fault = settings.fault {
+        for fault in settings.faults {
             events.emit(
                 .warning, .fault, .message("a fault is to be injected at \(fault.point), hit \(fault.hit)"))
         }
@@ -93,6 +94,7 @@ struct ServerRun {
         let periodic = Task { await repeatPeriodicPass(node) }
         for await signal in signals {
             events.emit(.info, .draining, .message("\(signal)"))
+            node.faults.hit(.draining)
             break
         }
         periodic.cancel()
@@ -105,16 +107,22 @@ struct ServerRun {
         let plan = try await node.plan(isServing: false)
         let refused = await node.carryOut(plan)
         await node.settleContinuity(after: plan, refused: refused)
+        node.faults.hit(.decisionsSettled)
         report(plan)
         await node.verifyCommits(atMost: Milliseconds(ServerLimits.verificationStartWaitMax))
         try await control.listen()
+        node.faults.hit(.ordersOpen)
 
         let front = PaymentFront(
             node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
             apiToken: settings.listener.apiToken)
         let server = PaymentServer(front: front, settings: settings.listener, events: events)
+        if node.faults.fails(StartPoint.portOpening) {
+            throw StartRefusal("PORT cannot be opened: injected", exitCode: ProgramExit.failure)
+        }
         try await server.listen()
         try writePID()
+        node.faults.hit(.listening)
         events.emit(
             .info, .ready, .message("listening on \(settings.listener.bind):\(settings.listener.port)"))
         return server
@@ -162,6 +170,7 @@ struct ServerRun {
         await server.stopListening()
         node.coordinator.beginDraining()
         let isDone = await node.waitUntilIdle(atMost: settings.drainTimeout, includingReversals: false)
+        node.faults.hit(.drained)
         let left = await node.preparedBranchesLeft()
         await server.close()
         await node.close()

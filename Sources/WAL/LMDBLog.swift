@@ -64,16 +64,17 @@ public final class LMDBLog: TransactionLog {
     ///   - deliver: called with everything that a batch completed, on the writer's thread or on that of a refused call;
     ///     it must pass the closure on quickly or run it, in the order of the calls.
     ///   - failure: called when a write failed and nobody knows what is on the disk; must end the process.
+    ///   - probe: for tests.
     /// - Throws: ``LogError``.
     public static func open(
         in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
         clock: @escaping @Sendable () -> WallTime,
         deliver: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void,
-        failure: @escaping @Sendable (String) -> Never
+        failure: @escaping @Sendable (String) -> Never, probe: LogProbe? = nil
     ) throws(LogError) -> LMDBLog {
         try open(
             in: directory, configuration: configuration, incarnation: incarnation, newLogID: newLogID,
-            freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, deliver: deliver, failure: failure)
+            freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, deliver: deliver, failure: failure, probe: probe)
     }
 
     /// - Parameter freeBytes: what the disk has left, by a descriptor of the data file. A test says so itself, because
@@ -81,7 +82,7 @@ public final class LMDBLog: TransactionLog {
     static func open(
         in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
         freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
-        deliver: @escaping LogWriter.Delivery, failure: @escaping @Sendable (String) -> Never
+        deliver: @escaping LogWriter.Delivery, failure: @escaping @Sendable (String) -> Never, probe: LogProbe? = nil
     ) throws(LogError) -> LMDBLog {
         guard directory.isHeld else {
             throw LogError(.closed, "the lock of \(directory.path) was released. Take it again before opening the log.")
@@ -98,6 +99,7 @@ public final class LMDBLog: TransactionLog {
         } catch {
             throw LogError(error, doing: "cannot check the readers of the log in \(path)")
         }
+        _ = probe?(.opened)
         owned = try LogStore.takeOver(environment, incarnation: incarnation, newLogID: newLogID, now: clock())
         if owned.isNew {
             try FileSystem.syncDirectory(path)
@@ -112,7 +114,7 @@ public final class LMDBLog: TransactionLog {
         let queue = StepQueue(lazyDelayMax: configuration.lazyDelayMax)
         let writer = LogWriter(
             owned, directory: path, configuration: configuration, queue: queue, freeBytes: freeBytes, clock: clock,
-            deliver: deliver, failure: failure)
+            deliver: deliver, failure: failure, probe: probe)
         let thread = try WriterThread { writer.run() }
         return LMDBLog(owned, lookUps, directory, queue, writer, thread, deliver)
     }

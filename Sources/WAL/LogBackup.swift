@@ -19,9 +19,16 @@ extension LogReader {
     ///
     /// The copy is marked as one that may lack a tail: whoever starts on it presumes nothing.
     ///
+    /// - Parameter probe: for tests.
     /// - Returns: what the copy holds.
     @discardableResult
-    public func backUp(to directory: String, now: WallTime) throws(LogError) -> BackupReport {
+    public func backUp(
+        to directory: String, now: WallTime, probe: LogProbe? = nil
+    ) throws(LogError) -> BackupReport {
+        func check(_ moment: LogMoment, _ what: String) throws(LogError) {
+            guard probe?(moment) == true else { return }
+            throw FileSystem.failure(what, EIO)
+        }
         if mkdir(directory, LogLimits.directoryMode) != 0, errno != EEXIST {
             throw FileSystem.failure("cannot make the directory \(directory)", errno)
         }
@@ -29,12 +36,18 @@ extension LogReader {
         guard !FileSystem.exists(target) else { throw Self.exists(target) }
         let workshop = try Workshop(in: directory)
         defer { workshop.remove() }
-        try copy(to: workshop.file)
+        try copy(to: workshop.file) { () throws(LogError) in
+            try check(.backupCopied, "cannot sync \(workshop.file)")
+        }
+        try check(.backupSynced, "cannot mark \(workshop.file)")
         try LogRestoration.markCopy(in: workshop.path, now: now)
         let report = try Self.report(on: workshop, named: target)
+        try check(.backupMarked, "cannot name \(target)")
         try Self.name(workshop.file, target)
+        try check(.backupNamed, "cannot sync the directory \(directory)")
         try FileSystem.syncDirectory(directory)
         try FileSystem.syncDirectory(FileSystem.parent(of: directory))
+        try check(.backupDone, "cannot report")
         return report
     }
 
@@ -61,7 +74,8 @@ extension LogReader {
         LogError(.exists, "\(target) exists. Give the backup a directory of its own.")
     }
 
-    private func copy(to path: String) throws(LogError) {
+    /// - Parameter copied: called when the bytes are written, before they are synced.
+    private func copy(to path: String, copied: () throws(LogError) -> Void) throws(LogError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, LogLimits.fileMode)
         guard descriptor >= 0 else { throw FileSystem.failure("cannot write \(path)", errno) }
         defer { close(descriptor) }
@@ -72,6 +86,7 @@ extension LogReader {
                 throw LogError(error, doing: "cannot copy the log to \(path)")
             }
         }
+        try copied()
         guard fsync(descriptor) == 0 else { throw FileSystem.failure("cannot sync \(path)", errno) }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Assembly
 import Coordinator
+import Runtime
 
 /// Copies the log.
 struct BackupCommand: AsyncParsableCommand {
@@ -21,7 +22,8 @@ struct BackupCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let backup = try LogTools(stateDirectory: location.stateDirectory).backUp(to: directory)
+        let faults = FaultInjector(try NodeSettings.faults(location.source))
+        let backup = try LogTools(stateDirectory: location.stateDirectory).backUp(to: directory, faults: faults)
         guard !json else { return Output.line(try JSONDocument.text(Document(backup))) }
         let last = backup.lastLSN.map { "up to LSN \($0)" } ?? "without records"
         Output.line("\(backup.file): \(backup.bytes) bytes, log \(backup.log), epoch \(backup.epoch), \(last)")

@@ -13,7 +13,7 @@ import Testing
         #expect(all.stateDirectory == "./state" && !all.allowsUnsafeFileSystem)
         #expect(all.logMapMegabytes == 16384 && all.diskReserveMegabytes == 64)
         #expect(all.tokenKeyFile == NSHomeDirectory() + "/.config/holdfast/token.key")
-        #expect(all.amountMaxMajorUnits == 10_000 && all.fault == nil)
+        #expect(all.amountMaxMajorUnits == 10_000 && all.faults.isEmpty)
         #expect(all.recoveryInterval.count == 5000 && all.drainTimeout.count == 30_000)
         let clearing = "\(all.clearing)"
         #expect(clearing.contains(#""http://127.0.0.1:8082""#))
@@ -96,7 +96,7 @@ import Testing
         Effect("ALLOW_UNSAFE_FILE_SYSTEM", "yes") { $0.allowsUnsafeFileSystem },
         Effect("RECOVERY_INTERVAL", "7") { $0.recoveryInterval.count == 7000 },
         Effect("DRAIN_TIMEOUT", "0") { $0.drainTimeout.count == 0 },
-        Effect("HOLDFAST_FAULT", "prepared:3:kill") { $0.fault?.hit == 3 },
+        Effect("HOLDFAST_FAULT", "prepared:3:kill") { $0.faults.first?.hit == 3 },
     ]
 
     /// Goal: every variable has its effect, from the environment and as the flag of its name, and no other default shows it.
@@ -184,6 +184,7 @@ import Testing
         ("CLEARING_URL", "http://h/?q=1"), ("CLEARING_URL", "http://user:sesame@h"),
         ("DB_URI", "mysql://h/db"), ("DB_URI", "postgresql://[::1/db"), ("DB_URI", "nonsense"),
         ("HOLDFAST_FAULT", "prepared"), ("HOLDFAST_FAULT", "prepared:0:kill"), ("HOLDFAST_FAULT", "nowhere:1:kill"),
+        ("HOLDFAST_FAULT", "prepared:1:error"), ("HOLDFAST_FAULT", "prepared:1:kill,"),
     ])
     func malformedTextsAreRefused(variable: String, text: String) throws {
         let error = try #require(fault([variable: text]), "\(variable)=\(text)")

@@ -85,6 +85,9 @@ extension ManPage {
         .TP
         .BR NO_COLOR ", " TERM ", " COLUMNS
         NO_COLOR forbids colours, TERM=dumb cursor movements too; COLUMNS overrides the width of the terminal.
+        .TP
+        .B HOLDFAST_FAULT
+        For tests: what to do at named points of the work; docs/reference/fault\-injection.md lists them.
         .SH EXAMPLES
         .nf
         recover \-\-dry\-run

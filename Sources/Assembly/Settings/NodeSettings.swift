@@ -20,7 +20,7 @@ public struct NodeSettings: Sendable {
     public var recoveryInterval: Milliseconds
     public var drainTimeout: Milliseconds
     public var listener: Listener
-    public var fault: FaultInjector.Plan?
+    public var faults: [FaultInjector.Plan]
 
     /// What the server listens on and for.
     public struct Listener: Sendable {
@@ -52,21 +52,23 @@ public struct NodeSettings: Sendable {
         recoveryInterval = try read.seconds("RECOVERY_INTERVAL", in: 1...86_400)
         drainTimeout = try read.seconds("DRAIN_TIMEOUT", in: 0...3600)
         listener = try Self.listener(source, read)
-        fault = nil
-        if let text = source.text(FaultInjector.variable) {
-            guard let plan = FaultInjector.parse(text) else {
-                throw SettingError(
-                    FaultInjector.variable,
-                    "must be <point>:<nth>:<kill|stop|exit|delay=MS>, with a point of server --list-faults")
-            }
-            fault = plan
-        }
+        faults = try Self.faults(source)
         try refuseKeyInStateDirectory()
     }
 
     /// STATE_DIR alone, for commands that need nothing else.
     public static func stateDirectory(_ source: SettingSource) throws(SettingError) -> String {
         try SettingReader(source).text("STATE_DIR")
+    }
+
+    /// HOLDFAST_FAULT alone.
+    public static func faults(_ source: SettingSource) throws(SettingError) -> [FaultInjector.Plan] {
+        guard let text = source.text(FaultInjector.variable) else { return [] }
+        do {
+            return try FaultInjector.parse(text)
+        } catch {
+            throw SettingError(FaultInjector.variable, "\(error)")
+        }
     }
 
     /// ALLOW_UNSAFE_FILE_SYSTEM alone.

@@ -78,7 +78,7 @@ extension NodeSettings {
         Setting(variable: "CONFIG_FILE", defaultText: nil, help: "JSON file with these variables as keys"),
         Setting(
             variable: "HOLDFAST_FAULT", defaultText: nil,
-            help: "for tests: <point>:<nth>:<kill|stop|exit|delay=MS>; --list-faults prints the points"),
+            help: "for tests: <point>:<nth>:<kill|stop|exit|error|delay=MS>,...; --list-faults prints the points"),
     ]
 
     /// The text of `--help`.

@@ -29,6 +29,7 @@ final class LogWriter: @unchecked Sendable {
     private let clock: @Sendable () -> WallTime
     private let deliver: Delivery
     private let failure: @Sendable (String) -> Never
+    private let probe: LogProbe?
     let view: Mutex<WriterView>
 
     private var nextLSN: LSN
@@ -47,7 +48,7 @@ final class LogWriter: @unchecked Sendable {
     init(
         _ owned: OwnedLog, directory: String, configuration: LogConfiguration, queue: StepQueue,
         freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
-        deliver: @escaping Delivery, failure: @escaping @Sendable (String) -> Never
+        deliver: @escaping Delivery, failure: @escaping @Sendable (String) -> Never, probe: LogProbe?
     ) {
         store = owned.store
         self.directory = directory
@@ -57,6 +58,7 @@ final class LogWriter: @unchecked Sendable {
         self.clock = clock
         self.deliver = deliver
         self.failure = failure
+        self.probe = probe
         nextLSN = owned.nextLSN
         quarantinedTransactions = owned.quarantinedTransactions
         let environment = owned.store.environment
@@ -119,6 +121,7 @@ final class LogWriter: @unchecked Sendable {
         }
         isReserveIntact = reserve.cover(usedBytes: store.environment.fileBytesUsed)
         showPressure()
+        _ = probe?(.batchDurable)
         hand(over: steps, outcomes.map { $0.receipt(writtenAt: now) })
     }
 
@@ -132,7 +135,9 @@ final class LogWriter: @unchecked Sendable {
         _ steps: [QueuedStep], _ range: Range<Int>, _ now: WallTime, _ outcomes: inout [StepOutcome],
         takingBegins: Bool
     ) {
-        if attempt(steps, range, now, &outcomes, takingBegins: takingBegins) { return }
+        // Whatever is tried again below is another attempt, and another moment.
+        let hasRoom = probe?(.batchTaken) != true
+        if hasRoom, attempt(steps, range, now, &outcomes, takingBegins: takingBegins) { return }
         view.withLock { $0.statistics.fullBatches += 1 }
         if takingBegins, steps[range].contains(where: \.isBegin) {
             return settle(steps, range, now, &outcomes, takingBegins: false)
@@ -247,7 +252,7 @@ final class LogWriter: @unchecked Sendable {
         var slice = TrimSlice()
         let examineMax = min(trim.stepsLeft, LogLimits.trimSliceRecordsMax)
         let hadRoom =
-            examineMax > 0
+            examineMax > 0 && probe?(.trimStep) != true
             && inTransaction(clock()) { txn, context throws(LMDBFailure) in
                 slice = try store.trim(
                     from: trimCursor, olderThan: trim.endedBefore, examineMax: examineMax,
@@ -259,6 +264,7 @@ final class LogWriter: @unchecked Sendable {
             trimCursor = slice.resume ?? LSN(rawValue: 1)
             showPressure()
             view.withLock { $0.statistics.trimmedRecords += slice.dropped }
+            _ = probe?(.trimStepDurable)
         }
         if hadRoom, slice.resume != nil, trim.stepsLeft > 0 {
             trims.insert(trim, at: 0)

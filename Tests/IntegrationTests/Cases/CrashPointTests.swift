@@ -4,17 +4,6 @@ import Testing
 extension Integration {
     /// The server dies at each point of the protocol; what it left is found as expected, and brought to its end.
     @Suite struct CrashPointTests {
-        @Test("Goal: every point at which the server can be made to fail is tested here")
-        func everyPointIsTested() throws {
-            let result = try Tool.run(ServerProcess.program, ["--list-faults"])
-            #expect(result.status == .code(0))
-            let listed = result.output.split(separator: "\n").compactMap {
-                $0.split(whereSeparator: \.isWhitespace).first
-            }
-            let tested = CrashPoint.allCases.map(\.rawValue) + RecoverPoint.allCases.map(\.rawValue)
-            #expect(Set(listed.map(String.init)) == Set(tested) && listed.count == tested.count)
-        }
-
         @Test(
             "Goal: a start resolves what the crash left, and a retry gets the true answer",
             arguments: CrashPoint.allCases, [1, 2])
