@@ -118,6 +118,15 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
+        // What tests of the log run: payments through the log, and the check of what is left of them.
+        .target(
+            name: "Workload", dependencies: ["WAL", "Coordinator", "Payments"], path: "Tests/Workload",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "LogWorkload",
+            dependencies: ["Workload", "WAL", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/LogWorkload", swiftSettings: strict),
+
         // Tests.
         .testTarget(name: "PaymentsTests", dependencies: ["Payments"], swiftSettings: strict),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Payments"], swiftSettings: strict),

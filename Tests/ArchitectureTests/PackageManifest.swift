@@ -29,9 +29,11 @@ struct PackageManifest {
         if let begin = declaration.firstMatch(of: /\bdependencies:\s*\[/)?.range.upperBound {
             list = "[" + declaration[begin...].prefix { $0 != "]" }
         }
+        let folder = path.map(String.init) ?? "\(isTest ? "Tests" : "Sources")/\(name)"
         return Target(
-            name: String(name), folder: path.map(String.init) ?? "\(isTest ? "Tests" : "Sources")/\(name)",
-            isTest: isTest,
+            name: String(name), folder: folder,
+            // Libraries and programs that only tests use live among them.
+            isTest: isTest || folder.hasPrefix("Tests/"),
             targets: Set(list.matches(of: /[\[,]\s*"([^"]+)"/).map { String($0.output.1) }),
             products: Set(list.matches(of: /\.product\(\s*name:\s*"([^"]+)"/).map { String($0.output.1) }))
     }
