@@ -77,6 +77,19 @@ struct TrimTests {
         test.log.close()
     }
 
+    /// Goal: a log is sound when a trim has dropped the first records of an abort and not yet its last.
+    @Test func dropsAnAbortInParts() async throws {
+        let test = try TestLog()
+        try await test.takeAll(.begin(Sample.begin(1)), .abort(Sample.abort(1)))
+        test.clock.advance(seconds: 100)
+        let between = test.clock.now
+        try await test.takeAll(
+            .end(Sample.end(1, .aborted)), .closeReversal(ReversalClosedRecord(transaction: Sample.transaction(1))))
+        #expect(await test.trim(endedBefore: between) == 3)
+        #expect(try await test.verifyCopy().findings == [])
+        test.log.close()
+    }
+
     /// Goal: positions are never used again, even if everything before the last record is dropped.
     @Test func neverReusesPositions() async throws {
         let test = try TestLog()

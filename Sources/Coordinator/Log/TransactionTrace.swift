@@ -60,11 +60,15 @@ public struct TransactionTrace: Sendable, Hashable {
         self.isPartial = isPartial
     }
 
-    /// Whether nothing is left to do: it has ended and has no open reversal.
+    /// Whether nothing is left to do: it has ended, and its records say that it has no open reversal.
     public var isFinished: Bool {
-        guard outcome != nil else { return false }
-        if case .open = reversal { return false }
-        return true
+        guard let outcome else { return false }
+        switch reversal {
+        case .open: return false
+        case .closed: return true
+        // An ABORT that was trimmed may have had a task; then its closing is yet to come.
+        case .none: return !(isPartial && outcome == .aborted && decision == .undecided)
+        }
     }
 
     /// The abort that settled what becomes of the request_id; `nil` without one.

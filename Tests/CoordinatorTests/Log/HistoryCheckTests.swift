@@ -170,6 +170,20 @@ struct HistoryCheckTests {
         #expect(history.gaps.isEmpty)
     }
 
+    @Test(
+        "Goal: what is left of an abort whose first records were trimmed breaks no rule, whether it had a reversal or not"
+    )
+    func trimmedAbort() {
+        var history = History()
+        history.skip(10)
+        history.take(Self.end(1, .aborted), Self.refused(1), Self.closed(1))
+        history.take(Self.refused(2), Self.end(2, .aborted), Self.closed(2), Self.end(3, .aborted))
+        #expect(history.reasons.isEmpty)
+        // Once its closing is there it is finished like any other.
+        history.take(Self.closed(1))
+        #expect(history.reasons == ["18: a record of a transaction that is finished"])
+    }
+
     @Test("Goal: a record missing behind one that trimming drops first is a gap; behind what it keeps it is none")
     func gaps() {
         var history = History(kept: [Samples.transactionID(2)])
