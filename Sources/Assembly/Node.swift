@@ -37,6 +37,7 @@ public final class Node: Sendable {
     let onUnusable: @Sendable (String) -> Void
     let clockAtStart = ClockReading.now()
     let verifications = Verifications()
+    private let admission: LogAdmission
 
     /// Takes the state directory over.
     ///
@@ -53,7 +54,14 @@ public final class Node: Sendable {
         // One loop for the coordinator alone, one for its HTTP client.
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let coordinatorLoop = loops.next()
-        let log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink, faults)
+        let log: LMDBLog
+        do {
+            log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink, faults)
+        } catch {
+            // Whoever waits for room on the disk tries again.
+            try loops.syncShutdownGracefully()
+            throw error
+        }
         return try Node(
             settings, directory: directory, loops: loops, coordinatorLoop: coordinatorLoop, log: log, events: events,
             faults: faults, onFencedOut: onFencedOut)
@@ -70,6 +78,8 @@ public final class Node: Sendable {
         onUnusable = onFencedOut
         let problems = StartProblems()
         let reconciling = ReconcilingFlag(snapshot.continuity.isBroken)
+        let admission = LogAdmission(events: events)
+        self.admission = admission
         self.reconciling = reconciling
         self.settings = settings
         self.directory = directory
@@ -99,11 +109,17 @@ public final class Node: Sendable {
             databases: databases.map { faults.around($0) },
             clearing: faults.around(clearing), settings: settings.coordinator, events: events, counters: counters,
             faults: faults,
-            logAdmits: { log.pressure.admitsNewTransactions && !reconciling.isUp })
+            logAdmits: { admission.isOpen(log.pressure) && !reconciling.isUp })
     }
 
     /// Whether the log and its disk have room for new payments.
-    public func logAdmits() -> Bool { log.pressure.admitsNewTransactions }
+    public func logAdmits() -> Bool { logObstacle == nil }
+
+    /// Why the log takes no new payments; `nil` if it does.
+    public var logObstacle: String? { log.pressure.obstacle?.description }
+
+    /// Tells in the log lines if the log began or ceased to take new payments.
+    public func noteLogAdmission() { _ = admission.isOpen(log.pressure) }
 
     /// Whether the log has lost its tail and not everything in it is decided yet: until then no payment is taken.
     public var isReconciling: Bool { reconciling.isUp }
@@ -147,7 +163,8 @@ public final class Node: Sendable {
         _ faults: FaultInjector
     ) throws -> LMDBLog {
         let configuration = LogConfiguration(
-            mapBytes: settings.logMapMegabytes << 20, reserveBytes: settings.diskReserveMegabytes << 20)
+            mapBytes: settings.logMapMegabytes << 20, reserveBytes: settings.diskReserveMegabytes << 20,
+            freeBytesMin: settings.diskFreeMinMegabytes << 20)
         do {
             return try LMDBLog.open(
                 in: directory, configuration: configuration, incarnation: IdentifierSource.incarnation(),

@@ -34,7 +34,7 @@ extension StartRefusal {
                 .closed, .storage:
                 ProgramExit.failure
             }
-        self.init(error.message, exitCode: code)
+        self.init(error.message, exitCode: code, isForSpace: error.code == .noSpace)
     }
 
     /// LMDB's codes for a page that is not there and for one of the wrong kind.
@@ -45,10 +45,13 @@ extension StartRefusal {
 public struct StartRefusal: Error, CustomStringConvertible {
     public let message: String
     public let exitCode: Int32
+    /// Whether the disk, or what the process may use of it, has no room: that passes, so a server waits for it.
+    public let isForSpace: Bool
     public var description: String { message }
 
-    public init(_ message: String, exitCode: Int32) {
+    public init(_ message: String, exitCode: Int32, isForSpace: Bool = false) {
         self.message = message
         self.exitCode = exitCode
+        self.isForSpace = isForSpace
     }
 }

@@ -79,11 +79,15 @@ public struct TokenKey: Sendable {
         }
         let digits = secret.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "\n"
         let written = digits.withCString { Glibc.write(descriptor, $0, strlen($0)) }
-        let isSynced = fsync(descriptor) == 0
+        // A write that is cut short sets no error: the disk is full.
+        let isWhole = written == digits.utf8.count
+        let code = written >= 0 && !isWhole ? ENOSPC : errno
+        let isSynced = isWhole && fsync(descriptor) == 0
+        let failure = isWhole ? errno : code
         close(descriptor)
         defer { unlink(temporary) }
-        guard written == digits.utf8.count, isSynced else {
-            throw TokenKeyError(path: path, problem: "cannot be written: \(String(cString: strerror(errno)))")
+        guard isSynced else {
+            throw TokenKeyError(path: path, problem: "cannot be written: \(String(cString: strerror(failure)))")
         }
         guard link(temporary, path) == 0 || errno == EEXIST else {
             throw TokenKeyError(path: path, problem: "cannot be made: \(String(cString: strerror(errno)))")

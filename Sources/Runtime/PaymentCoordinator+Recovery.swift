@@ -184,9 +184,7 @@ extension PaymentCoordinator {
             }
             completion(
                 Result {
-                    try log.lookUp(request).map {
-                        PaymentStatus(intent: $0.intent, transaction: $0.transaction, state: $0.publicState)
-                    }
+                    try log.lookUp(request).map { PaymentStatus($0) }
                 })
         }
     }
@@ -228,17 +226,6 @@ public struct Gauges: Sendable {
     public let parked: Int
     public let isBreakerClosed: Bool
     public let isDraining: Bool
-}
-
-extension RequestEntry {
-    fileprivate var publicState: PaymentStatus.State {
-        switch status {
-        case .preparing, .committing: .pending
-        case .approved, .madeBy: .approved
-        case .declined: .declined
-        case .heuristic: .heuristic
-        }
-    }
 }
 
 extension TransactionVerdict {

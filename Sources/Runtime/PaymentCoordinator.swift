@@ -102,7 +102,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
         let requestID = submission.requestID
         guard submission.isNamedByClient else { return false }
         if let transaction = flightOfRequest[requestID], let flight = flights[transaction] {
-            guard isRepeat(submission, of: flight.intent) else {
+            guard submission.isRepeat(of: flight.intent) else {
                 refuse(queued, .idempotencyConflict)
                 return true
             }
@@ -125,7 +125,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
             return true
         }
         guard let entry else { return false }
-        guard isRepeat(submission, of: entry.intent) else {
+        guard submission.isRepeat(of: entry.intent) else {
             refuse(queued, .idempotencyConflict)
             return true
         }
@@ -136,14 +136,6 @@ public final class PaymentCoordinator: @unchecked Sendable {
     private func answerRepeat(_ queued: QueuedSubmission, _ answer: Answer) {
         count(answer, isFirst: false)
         queued.completion(Reply(answer, isRepeat: true))
-    }
-
-    private func isRepeat(_ submission: Submission, of first: PaymentIntent) -> Bool {
-        switch submission.intent {
-        case .success(let intent): intent.isRepeat(of: first)
-        // What is refused for its content was never begun, so it is not what was begun.
-        case .failure: submission.requestHash == first.requestHash
-        }
     }
 
     func refuse(_ queued: QueuedSubmission, _ reason: DeclineReason) {
@@ -294,17 +286,5 @@ struct BoundedQueue<Element> {
             head = 0
         }
         return element
-    }
-}
-
-extension RequestEntry {
-    /// What a repeat is told when no flight of this process stands for the request_id.
-    var answer: Answer {
-        switch status {
-        case .approved: .approved(transaction)
-        case .declined(let reason): .declined(reason, transaction)
-        case .madeBy(let other): .madeBy(other)
-        case .preparing, .committing, .heuristic: .pending(transaction)
-        }
     }
 }

@@ -14,15 +14,15 @@ struct PaymentAnswer: Sendable {
 
 /// What the connections of every protocol share: requests go in as bytes, answers come out as text.
 final class PaymentFront: Sendable {
-    let node: Node
+    let desk: any PaymentDesk
     private let key: TokenKey
     private let amountLimit: Int64
     private let isStopping = Atomic(false)
     /// What `Authorization: Bearer` must carry; `nil` closes what needs it.
     let apiToken: String?
 
-    init(node: Node, key: TokenKey, amountMaxMajorUnits: Int64, apiToken: String?) {
-        self.node = node
+    init(desk: any PaymentDesk, key: TokenKey, amountMaxMajorUnits: Int64, apiToken: String?) {
+        self.desk = desk
         self.key = key
         self.apiToken = apiToken
         amountLimit = amountMaxMajorUnits
@@ -44,23 +44,20 @@ final class PaymentFront: Sendable {
         let submission = Submission(
             requestID: requestID, isNamedByClient: draft.requestID != nil, requestHash: hash, intent: intent)
         let made = draft.requestID == nil ? requestID : nil
-        node.coordinator.submit(submission) { reply in
+        desk.submit(submission) { reply in
             completion(PaymentAnswer(answer: reply.answer, body: Answers.body(of: reply, madeRequestID: made)))
         }
     }
 
     private func refuseForm(_ completion: @Sendable (PaymentAnswer) -> Void) {
-        node.counters.add(.total)
-        node.counters.add(.declined)
+        desk.counters.add(.total)
+        desk.counters.add(.declined)
         completion(PaymentAnswer(answer: .refused(.badRequest), body: Answers.declined(.badRequest)))
     }
 
     func stop() { isStopping.store(true, ordering: .relaxed) }
 
-    var isReady: Bool {
-        !isStopping.load(ordering: .relaxed) && node.databases.contains { $0.isAvailable } && node.logAdmits()
-            && !node.isReconciling
-    }
+    var isReady: Bool { !isStopping.load(ordering: .relaxed) && desk.isReady }
 }
 
 extension RequestFault {

@@ -93,7 +93,7 @@ final class PaymentServer: Sendable {
 
     /// Tells a connection that it is one too many; if too many are being told, closes it without a word.
     private func turnAway(_ channel: any Channel) throws {
-        front.node.counters.add(.serverBusy)
+        front.desk.counters.add(.serverBusy)
         guard turnedAway.add(1, ordering: .relaxed).newValue <= ServerLimits.turnedAwayMax else {
             turnedAway.subtract(1, ordering: .relaxed)
             channel.close(promise: nil)

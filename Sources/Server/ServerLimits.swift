@@ -13,6 +13,11 @@ enum ServerLimits {
     /// How long the start waits for the verification of the commits of databases that went back in time, milliseconds; it goes on in
     /// the background.
     static let verificationStartWaitMax: Int64 = 10_000
+    /// While there is no room to open the log: how long a look for the order to stop waits, after how many of them the log is
+    /// tried again, and how often that it still waits is told.
+    static let spaceCheckInterval = Duration.milliseconds(100)
+    static let spaceChecksPerAttempt = 10
+    static let spaceAlarmInterval = Duration.seconds(60)
     /// How long orders are not taken after the control socket broke.
     static let controlRestartPause = Duration.seconds(1)
 }

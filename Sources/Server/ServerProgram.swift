@@ -12,8 +12,10 @@ enum ServerProgram {
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
         if let code = answerQuestion(arguments) { exit(code) }
-        // A reader of the log lines that goes away is no reason to end.
+        StandardStreams.reserve()
+        // A reader of the log lines that goes away is no reason to end, nor is a limit on the size of the file that they go to.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         let sink = LineSink(descriptor: STDERR_FILENO)
         let events = EventLog(sink: sink, now: { SystemClock.wall().microseconds })
         let code: Int32
@@ -35,10 +37,8 @@ enum ServerProgram {
         exit(code)
     }
 
-    private static func complain(_ message: String, _ sink: LineSink) {
-        sink.flush()
-        FileHandle.standardError.write(Data("server: \(message)\n".utf8))
-    }
+    /// By way of the sink: whoever reads standard error, or does not, the exit code is what was meant.
+    private static func complain(_ message: String, _ sink: LineSink) { sink.write("server: \(message)\n") }
 
     /// Flags that ask for a text and nothing else.
     private static func answerQuestion(_ arguments: [String]) -> Int32? {
@@ -62,6 +62,14 @@ struct ServerRun {
     let settings: NodeSettings
     let events: EventLog
     let sink: LineSink
+    let pidFile: PIDFile
+
+    init(settings: NodeSettings, events: EventLog, sink: LineSink) {
+        self.settings = settings
+        self.events = events
+        self.sink = sink
+        pidFile = PIDFile(settings.stateDirectory, events)
+    }
 
     /// - Returns: the exit code.
     func run() async throws -> Int32 {
@@ -70,11 +78,19 @@ struct ServerRun {
             events.emit(.warning, .starting, .message("made a new token key in \(settings.tokenKeyFile); back it up"))
         }
         // From here on a signal waits for its turn instead of ending the process.
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-        let node = try Node.open(settings, events: events, sink: sink) { [events, sink] why in
-            events.emit(.error, .fencedOut, .message(why))
-            sink.flush()
-            _exit(ProgramExit.failure)
+        let stop = StopRequest(await UnixSignalsSequence(trapping: .sigterm, .sigint))
+        let node = try await openNode(key, stop) { [events, sink] in
+            try Node.open(settings, events: events, sink: sink) { why in
+                events.emit(.error, .fencedOut, .message(why))
+                sink.flush()
+                _exit(ProgramExit.failure)
+            }
+        }
+        guard let node else {
+            events.emit(
+                .warning, .stopped,
+                .message("while the log waited for room; what is in doubt was not looked at: see recover"))
+            return ProgramExit.inDoubt
         }
         for fault in settings.faults {
             events.emit(
@@ -92,11 +108,8 @@ struct ServerRun {
         }
 
         let periodic = Task { await repeatPeriodicPass(node) }
-        for await signal in signals {
-            events.emit(.info, .draining, .message("\(signal)"))
-            node.faults.hit(.draining)
-            break
-        }
+        events.emit(.info, .draining, .message(await stop.signal))
+        node.faults.hit(.draining)
         periodic.cancel()
         return await drain(node, server, control)
     }
@@ -113,18 +126,29 @@ struct ServerRun {
         try await control.listen()
         node.faults.hit(.ordersOpen)
 
-        let front = PaymentFront(
-            node: node, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
-            apiToken: settings.listener.apiToken)
-        let server = PaymentServer(front: front, settings: settings.listener, events: events)
         if node.faults.fails(StartPoint.portOpening) {
             throw StartRefusal("PORT cannot be opened: injected", exitCode: ProgramExit.failure)
         }
-        try await server.listen()
-        try writePID()
+        let server = try await serve(node, key)
+        pidFile.write()
         node.faults.hit(.listening)
         events.emit(
             .info, .ready, .message("listening on \(settings.listener.bind):\(settings.listener.port)"))
+        return server
+    }
+
+    /// Opens the ports.
+    func serve(_ desk: any PaymentDesk, _ key: TokenKey) async throws -> PaymentServer {
+        let front = PaymentFront(
+            desk: desk, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
+            apiToken: settings.listener.apiToken)
+        let server = PaymentServer(front: front, settings: settings.listener, events: events)
+        do {
+            try await server.listen()
+        } catch {
+            await server.close()
+            throw error
+        }
         return server
     }
 
@@ -152,16 +176,13 @@ struct ServerRun {
                 try await Task.sleep(for: .milliseconds(settings.recoveryInterval.count))
             } catch { return }
             await node.periodicPass()
+            node.noteLogAdmission()
+            pidFile.writeIfMissing()
             let now = ContinuousClock.now
             guard now >= tidyDue else { continue }
             await node.tidyLog()
             tidyDue = now + ServerLimits.tidyInterval
         }
-    }
-
-    private func writePID() throws {
-        let path = settings.stateDirectory + "/server.pid"
-        try Data("\(getpid())\n".utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
     }
 
     /// Finishes what was begun, within the grace time.
@@ -174,7 +195,7 @@ struct ServerRun {
         let left = await node.preparedBranchesLeft()
         await server.close()
         await node.close()
-        unlink(settings.stateDirectory + "/server.pid")
+        pidFile.remove()
         switch left {
         case 0?:
             events.emit(

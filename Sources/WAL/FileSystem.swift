@@ -117,7 +117,10 @@ enum FileSystem {
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
     }
 
-    static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    /// Whether there is something. What cannot be looked at counts as there: whoever opens it is told why it cannot be.
+    static func exists(_ path: String) -> Bool {
+        access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)
+    }
 
     static func size(of descriptor: Int32) -> Int? {
         var status = stat()
@@ -132,13 +135,18 @@ enum FileSystem {
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
     }
 
+    /// What to do about a file system that takes no writes: most often the kernel made it so after an error of the disk.
+    static let readOnlyAdvice =
+        "The file system is read-only: look for its errors in the kernel's messages, check it, and mount it writable."
+
     static func failure(_ what: String, _ code: Int32) -> LogError {
         let kind: LogError.Code
         let advice: String
         switch code {
         case ENOENT: (kind, advice) = (.missing, "Check the path; the directory above must exist.")
-        case EACCES, EPERM, EROFS: (kind, advice) = (.notPermitted, "Run as the owner of the state directory.")
-        case ENOSPC, EDQUOT: (kind, advice) = (.noSpace, "Free disk space, then start again.")
+        case EACCES, EPERM: (kind, advice) = (.notPermitted, "Run as the owner of the state directory.")
+        case EROFS: (kind, advice) = (.notPermitted, readOnlyAdvice)
+        case _ where isForSpace(code): (kind, advice) = (.noSpace, "Free disk space, then start again.")
         default: (kind, advice) = (.storage, "Check the disk and the kernel's messages.")
         }
         return LogError(kind, "\(what): \(String(cString: strerror(code))). \(advice)", systemCode: code)

@@ -91,7 +91,7 @@ public final class LMDBLog: TransactionLog {
         let path = directory.path
         try FileSystem.settle(path + "/" + Environment.dataFileName)
         let environment = try Environment(
-            directory: path, access: .owner(mapBytes: wholePages(configuration.mapBytes)))
+            directory: path, access: .owner(mapBytes: mapBytes(configuration.mapBytes)))
         let owned: OwnedLog
         let lookUps: ReadTransaction
         do throws(LMDBFailure) {
@@ -119,10 +119,12 @@ public final class LMDBLog: TransactionLog {
         return LMDBLog(owned, lookUps, directory, queue, writer, thread, deliver)
     }
 
-    /// LMDB: "The size should be a multiple of the OS page size."
-    private static func wholePages(_ bytes: Int) -> Int {
+    /// LMDB: "The size should be a multiple of the OS page size." Beyond the limit on the size of files no write succeeds;
+    /// a map that ends there is full in time, which is a clean refusal, where a failed write would end the process.
+    private static func mapBytes(_ wanted: Int) -> Int {
         let page = Int(getpagesize())
-        return max(16, (bytes + page - 1) / page) * page
+        let pages = min((wanted + page - 1) / page, FileSystem.fileBytesMax / page)
+        return max(16, pages) * page
     }
 
     // MARK: writing

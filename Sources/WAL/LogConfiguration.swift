@@ -45,11 +45,40 @@ public struct LogPressure: Sendable, Hashable {
     public var reserveIntact: Bool
     /// How many commits the slowest reader is behind, and its process; `nil` if nobody reads.
     public var slowestReader: ReaderLag?
+    /// Why no new transaction may begin; `nil` if it may.
+    public var obstacle: LogObstacle?
+
     /// Whether a new transaction may begin.
-    public var admitsNewTransactions: Bool
+    public var admitsNewTransactions: Bool { obstacle == nil }
 
     /// The used share of the map, 0 to 1.
     public var mapShare: Double { Double(usedBytes) / Double(max(1, mapBytes)) }
+}
+
+/// What keeps new transactions from beginning, with what to do about it.
+public enum LogObstacle: Sendable, Hashable, CustomStringConvertible {
+    /// The share of the map that is in use is at its mark.
+    case mapShare(usedBytes: Int, mapBytes: Int)
+    /// The reserve cannot be allocated.
+    case reserve(freeBytes: Int?, reserveBytes: Int)
+    /// Free disk space is below its mark.
+    case freeBytes(Int, min: Int)
+
+    public var description: String {
+        switch self {
+        case .mapShare(let used, let map):
+            "\(mebibytes(used)) of the log's map of \(mebibytes(map)) are in use; raise LOG_MAP_MB or the limit on the "
+                + "size of files, or look for a reader that holds pages back"
+        case .reserve(let free, let reserve):
+            "the reserve of \(mebibytes(reserve)) cannot be allocated, "
+                + "\(free.map(mebibytes) ?? "an unknown amount") of the disk is free; free disk space, or raise the limit "
+                + "on the size of files"
+        case .freeBytes(let free, let min):
+            "\(mebibytes(free)) of the disk is free, the mark is \(mebibytes(min)); free disk space"
+        }
+    }
+
+    private func mebibytes(_ bytes: Int) -> String { "\(bytes >> 20) MiB" }
 }
 
 /// A reader of the log, in this process or another.

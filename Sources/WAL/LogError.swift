@@ -52,6 +52,9 @@ public struct LogError: Error, Sendable, Hashable, CustomStringConvertible {
         } else if failure.isMissing {
             code = .missing
             advice = "Check the path of the state directory."
+        } else if failure.isReadOnly {
+            code = .notPermitted
+            advice = FileSystem.readOnlyAdvice
         } else if failure.isNotPermitted {
             code = .notPermitted
             advice = "Run as the owner of the state directory."

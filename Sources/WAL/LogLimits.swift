@@ -29,6 +29,8 @@ public enum LogLimits {
     static let databasesMax: UInt32 = 8
     /// Slots for readers, all processes together.
     static let readersMax: UInt32 = 126
+    /// What LMDB's lock file needs for them, bytes: two cache lines of its own, one for each reader.
+    static let lockFileBytes = (2 + Int(readersMax)) * 64
     /// Permissions of every file, and with the search bit of the directory: the owner's alone.
     static let fileMode: UInt32 = 0o600
     static let directoryMode: UInt32 = 0o700

@@ -14,13 +14,25 @@ public final class LogReader: Sendable {
 
     /// - Parameter path: the state directory.
     /// - Throws: ``LogError`` with `.missing`, `.newerFormat`, `.notALog` or what the system said.
-    public init(path: String) throws(LogError) {
+    public convenience init(path: String) throws(LogError) { try self.init(path: path, .reader) }
+
+    /// A reader for the holder of a directory's lock, who answers by what is read and cannot open the log for writing. What an
+    /// earlier process wrote is made durable before; nothing is written, so a full disk is no obstacle.
+    public convenience init(holding directory: StateDirectory) throws(LogError) {
+        guard directory.isHeld else {
+            throw LogError(.closed, "the lock of \(directory.path) was released. Take it again before reading the log.")
+        }
+        try FileSystem.settle(directory.path + "/" + Environment.dataFileName)
+        try self.init(path: directory.path, .soleReader)
+    }
+
+    private init(path: String, _ access: Environment.Access) throws(LogError) {
         self.path = path
         guard FileSystem.exists(path + "/" + Environment.dataFileName) else {
             throw LogError(
                 .missing, "there is no log in \(path). Check the path of the state directory.", systemCode: ENOENT)
         }
-        let environment = try Environment(directory: path, access: .reader)
+        let environment = try Environment(directory: path, access: access)
         let store: LogStore
         do throws(LMDBFailure) {
             store = try ReadTransaction.openDatabases(environment) { reading throws(LMDBFailure) in

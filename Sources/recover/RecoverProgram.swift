@@ -1,6 +1,7 @@
 import ArgumentParser
 import Assembly
 import Foundation
+import Telemetry
 
 /// `recover`: what is in doubt after a crash, why, and what is done about it.
 @main
@@ -31,6 +32,9 @@ struct RecoverProgram: AsyncParsableCommand {
         defaultSubcommand: PlanCommand.self)
 
     static func main() async {
+        StandardStreams.reserve()
+        // A backup that is larger than files may be is a message, not a signal.
+        signal(SIGXFSZ, SIG_IGN)
         // A reader that went away (`recover list | head`) is no failure, and no reason to stop half-way.
         signal(SIGPIPE, SIG_IGN)
         BadPages.endsProgram()

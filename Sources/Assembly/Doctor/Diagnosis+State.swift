@@ -85,9 +85,9 @@ extension Diagnosis {
         var used = 0
         if case .seen(let log) = facts.log, case .success(let usage) = log.usage { used = usage.fileBytes }
         let reserveLeft = max(0, facts.configuration.reserveBytes - max(0, (seen.allocatedBytes ?? 0) - used))
-        let needed = DoctorLimits.freeBytesMin + reserveLeft
+        let needed = facts.configuration.freeBytesMin + reserveLeft
         let found =
-            "\(Self.mebibytes(free)) free, \(Self.mebibytes(DoctorLimits.freeBytesMin)) is the mark"
+            "\(Self.mebibytes(free)) free, \(Self.mebibytes(facts.configuration.freeBytesMin)) is the mark"
             + ", \(Self.mebibytes(reserveLeft)) of the reserve of \(Self.mebibytes(facts.configuration.reserveBytes)) "
             + "is to be allocated"
         if free < needed {

@@ -38,6 +38,7 @@ public enum Doctor {
         return DoctorFacts.Configuration(
             stateDirectory: settings.stateDirectory, allowsUnsafeFileSystem: settings.allowsUnsafeFileSystem,
             logMapBytes: settings.logMapMegabytes << 20, reserveBytes: settings.diskReserveMegabytes << 20,
+            freeBytesMin: settings.diskFreeMinMegabytes << 20,
             databases: settings.databases.map(\.description), poolSize: first?.poolSize ?? 0,
             lockTimeout: first?.lockTimeout ?? .zero, statementTimeout: first?.statementTimeout ?? .zero,
             clientCheckInterval: first?.clientCheckInterval ?? .zero, inFlightMax: settings.coordinator.inFlightMax,

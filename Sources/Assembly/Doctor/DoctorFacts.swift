@@ -11,6 +11,7 @@ struct DoctorFacts: Sendable {
         var allowsUnsafeFileSystem: Bool
         var logMapBytes: Int
         var reserveBytes: Int
+        var freeBytesMin: Int
         /// Where each database is, without a password.
         var databases: [String]
         var poolSize: Int

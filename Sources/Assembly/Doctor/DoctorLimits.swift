@@ -13,8 +13,6 @@ enum DoctorLimits {
     /// A sync that takes longer is felt by every payment, nanoseconds.
     static let syncNoted: UInt64 = 20_000_000
     static let syncWarned: UInt64 = 100_000_000
-    /// Free space below which a server takes no new payments, bytes.
-    static let freeBytesMin = LogConfiguration().freeBytesMin
     /// Shares of the log's map: from here on it is time to act; from there on no new payments are taken.
     static let mapShareWarned = 0.5
     static let mapShareMax = LogConfiguration().admissionMapShare

@@ -95,6 +95,8 @@ public struct ControlSocketError: Error, Sendable, CustomStringConvertible {
     public let description: String
     /// errno(3); 0 if it was not the system that refused.
     public let systemCode: Int32
+    /// Whether the directory had no room for it.
+    public var isForSpace: Bool { systemCode == ENOSPC || systemCode == EDQUOT }
 
     init(_ what: String, _ code: Int32) {
         description = code == 0 ? what : "\(what): \(String(cString: strerror(code)))"

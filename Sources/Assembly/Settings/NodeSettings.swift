@@ -11,6 +11,7 @@ public struct NodeSettings: Sendable {
     public var allowsUnsafeFileSystem: Bool
     public var logMapMegabytes: Int
     public var diskReserveMegabytes: Int
+    public var diskFreeMinMegabytes: Int
     public var clearing: ClearingConfiguration
     public var coordinator: CoordinatorSettings
     public var tokenKeyFile: String
@@ -44,6 +45,7 @@ public struct NodeSettings: Sendable {
         allowsUnsafeFileSystem = try read.flag("ALLOW_UNSAFE_FILE_SYSTEM")
         logMapMegabytes = try read.integer("LOG_MAP_MB", in: 8...1_048_576)
         diskReserveMegabytes = try read.integer("DISK_RESERVE_MB", in: 1...65_536)
+        diskFreeMinMegabytes = try read.integer("DISK_FREE_MIN_MB", in: 0...1_048_576)
         clearing = try Self.clearing(read)
         coordinator = try Self.coordinator(read)
         tokenKeyFile = NSString(string: try read.text("TOKEN_KEY_FILE")).expandingTildeInPath

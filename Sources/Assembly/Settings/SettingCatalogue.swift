@@ -67,6 +67,9 @@ extension NodeSettings {
             variable: "DISK_RESERVE_MB", defaultText: "64",
             help: "disk allocated for decisions and reversals, megabytes"),
         Setting(
+            variable: "DISK_FREE_MIN_MB", defaultText: "256",
+            help: "free disk below which no payment is taken, megabytes"),
+        Setting(
             variable: "ALLOW_UNSAFE_FILE_SYSTEM", defaultText: "0",
             help: "1 allows STATE_DIR on a network or memory file system, where nothing is durable"),
         Setting(

@@ -24,7 +24,14 @@ final class ControlServer: Sendable {
 
     /// Makes the socket and serves it until ``close()``.
     func listen() async throws {
-        let first = try await bind()
+        let first: Listener?
+        do {
+            first = try await bind()
+        } catch let refusal as StartRefusal where refusal.isForSpace {
+            // Payments do not wait for it; it is made when there is room.
+            node.events.emit(.warning, .order, .message("\(refusal.message); it is tried again"))
+            first = nil
+        }
         serving.withLock { task in
             task = Task { await serve(first) }
         }
@@ -48,7 +55,8 @@ final class ControlServer: Sendable {
         do {
             descriptor = try ControlSocket.bind(in: directory)
         } catch {
-            throw StartRefusal("orders could not be taken: \(error)", exitCode: ProgramExit.failure)
+            throw StartRefusal(
+                "orders could not be taken: \(error)", exitCode: ProgramExit.failure, isForSpace: error.isForSpace)
         }
         return try await ServerBootstrap(group: loops).bind(descriptor) { channel in
             channel.eventLoop.makeCompletedFuture { try Connection(wrappingChannelSynchronously: channel) }
@@ -56,8 +64,9 @@ final class ControlServer: Sendable {
     }
 
     /// Serves one listener after the other: what ends one, as descriptors that ran out, does not end orders for ever.
-    private func serve(_ first: Listener) async {
-        var next: Listener? = first
+    private func serve(_ first: Listener?) async {
+        var next = first
+        var told = ""
         while !Task.isCancelled {
             do {
                 if let listener = next {
@@ -68,7 +77,8 @@ final class ControlServer: Sendable {
                 try await Task.sleep(for: ServerLimits.controlRestartPause)
                 next = try await bind()
             } catch {
-                guard !Task.isCancelled else { return }
+                guard !Task.isCancelled, told != "\(error)" else { continue }
+                told = "\(error)"
                 node.events.emit(.warning, .order, .message("the control socket is made anew: \(error)"))
             }
         }

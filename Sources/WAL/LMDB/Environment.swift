@@ -12,10 +12,15 @@ final class Environment: @unchecked Sendable {
         /// The one writer. `mapBytes`: see ``LogConfiguration/mapBytes``.
         case owner(mapBytes: Int)
         case reader
+        /// One that holds the directory's lock, so that nobody writes, and that needs no entry among the readers: nothing is
+        /// written, not even to LMDB's lock file.
+        case soleReader
     }
 
     let handle: OpaquePointer
     let pageBytes: Int
+    /// Where the files are.
+    let directory: String
     private let identity: DirectoryIdentity
 
     /// The name of LMDB's data file within the directory.
@@ -27,6 +32,12 @@ final class Environment: @unchecked Sendable {
     init(directory: String, access: Access) throws(LogError) {
         let identity = try DirectoryIdentity(directory)
         try identity.claim(directory)
+        do throws(LogError) {
+            if access != .soleReader { try FileSystem.allocateLockFile(directory + "/" + Self.lockFileName) }
+        } catch {
+            identity.giveBack()
+            throw error
+        }
         var opened: OpaquePointer?
         do throws(LMDBFailure) {
             (opened, pageBytes) = try Self.open(directory, access)
@@ -36,6 +47,7 @@ final class Environment: @unchecked Sendable {
         }
         guard let opened else { preconditionFailure("mdb_env_create succeeded without a handle") }
         handle = opened
+        self.directory = directory
         self.identity = identity
         try refuseUnsafeFlags(directory)
         try refuseShortFile(directory)
@@ -61,6 +73,8 @@ final class Environment: @unchecked Sendable {
                 try LMDBFailure.check(mdb_env_set_mapsize(handle, mapBytes), "mdb_env_set_mapsize")
             case .reader:
                 flags |= UInt32(MDB_RDONLY)
+            case .soleReader:
+                flags |= UInt32(MDB_RDONLY | MDB_NOLOCK)
             }
             try LMDBFailure.check(mdb_env_open(handle, directory, flags, LogLimits.fileMode), "mdb_env_open")
             var stat = MDB_stat()

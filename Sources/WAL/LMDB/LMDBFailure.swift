@@ -11,9 +11,10 @@ struct LMDBFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// "the database path's map is full" or "too many dirty pages": the transaction can be aborted and the environment
     /// goes on.
     var isFull: Bool { code == MDB_MAP_FULL || code == MDB_TXN_FULL }
-    var isOutOfSpace: Bool { isFull || code == ENOSPC || code == EDQUOT || code == EFBIG }
+    var isOutOfSpace: Bool { isFull || FileSystem.isForSpace(code) }
     var isMissing: Bool { code == ENOENT || code == MDB_NOTFOUND }
-    var isNotPermitted: Bool { code == EACCES || code == EPERM || code == EROFS }
+    var isReadOnly: Bool { code == EROFS }
+    var isNotPermitted: Bool { code == EACCES || code == EPERM || isReadOnly }
     var isDamage: Bool {
         code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_VERSION_MISMATCH
             || code == MDB_PANIC

@@ -50,7 +50,7 @@ extension LogStore {
                 store: store, log: log, owner: owner, nextLSN: context.nextLSN, isNew: isNew,
                 quarantined: context.quarantined, bytesInUse: bytesInUse, quarantinedTransactions: quarantined)
         } catch let failure as LMDBFailure {
-            throw LogError(failure, doing: "cannot take the log over")
+            throw LogError(failure, doing: "cannot take the log in \(environment.directory) over")
         } catch {
             throw readFailure(error)
         }

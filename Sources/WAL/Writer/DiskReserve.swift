@@ -10,61 +10,46 @@ struct DiskReserve {
     private let reserveBytes: Int
     private let mapBytes: Int
     private let freeBytes: @Sendable (Int32) -> Int?
+    private let fileBytesMax: @Sendable () -> Int
     /// The end of what is known to be allocated.
     private var allocatedEnd = 0
 
-    private typealias Allocate = @convention(c) (Int32, Int32, off_t, off_t) -> Int32
-
-    /// `FALLOC_FL_KEEP_SIZE` of `linux/falloc.h`.
-    private static let keepSize: Int32 = 0x01
-
-    /// `fallocate(2)`. The C library declares it under `_GNU_SOURCE` only, which its Swift module is built without, so
-    /// it is found by name; where it is missing there is no reserve.
-    private static let fallocate: Allocate = {
-        guard let program = dlopen(nil, RTLD_NOW), let symbol = dlsym(program, "fallocate") else {
-            return { _, _, _, _ in
-                errno = EOPNOTSUPP
-                return -1
-            }
-        }
-        // The C declaration: int fallocate(int fd, int mode, off_t offset, off_t len).
-        return unsafeBitCast(symbol, to: Allocate.self)
-    }()
-
     init(
-        descriptor: Int32, reserveBytes: Int, mapBytes: Int, freeBytes: @escaping @Sendable (Int32) -> Int?
+        descriptor: Int32, reserveBytes: Int, mapBytes: Int, freeBytes: @escaping @Sendable (Int32) -> Int?,
+        fileBytesMax: @escaping @Sendable () -> Int = { FileSystem.fileBytesMax }
     ) {
         self.descriptor = descriptor
         self.reserveBytes = max(0, reserveBytes)
         self.mapBytes = mapBytes
         self.freeBytes = freeBytes
+        self.fileBytesMax = fileBytesMax
     }
 
     /// Sees to it that the whole reserve lies behind `usedBytes`.
     ///
     /// A file system that runs out of blocks in the middle leaves the file what it had got by then, and nothing for
-    /// anybody else; so what is not there is not asked for.
+    /// anybody else; so what is not there is not asked for. The first time what lies before `usedBytes` is allocated as
+    /// well: a copy may have holes where the original had pages, and LMDB writes there again.
     /// - Returns: whether the reserve is whole.
     mutating func cover(usedBytes: Int) -> Bool {
         guard reserveBytes > 0 else { return true }
         // Beyond the map nothing is ever written.
         let wanted = min(usedBytes + reserveBytes, mapBytes)
+        // Blocks beyond the limit on the size of files could be had and not written to.
+        guard wanted <= max(usedBytes, fileBytesMax()) else { return false }
         guard wanted > max(usedBytes, allocatedEnd) else { return true }
+        let start = allocatedEnd == 0 ? 0 : usedBytes
         let generous = min(wanted + LogLimits.reserveSlackBytes, mapBytes)
         guard let held = FileSystem.allocatedBytes(of: descriptor), let free = freeBytes(descriptor)
         else { return false }
-        if generous - held <= free, allocate(from: usedBytes, to: generous) { return true }
-        return wanted - held <= free && allocate(from: usedBytes, to: wanted)
+        if generous - held <= free, allocate(from: start, to: generous) { return true }
+        return wanted - held <= free && allocate(from: start, to: wanted)
     }
 
     private mutating func allocate(from start: Int, to end: Int) -> Bool {
-        while true {
-            if Self.fallocate(descriptor, Self.keepSize, off_t(start), off_t(end - start)) == 0 {
-                allocatedEnd = end
-                return true
-            }
-            // ENOSPC and EFBIG are expected; a file system without fallocate (EOPNOTSUPP) cannot have a reserve.
-            guard errno == EINTR else { return false }
-        }
+        // ENOSPC is expected; a file system without fallocate (EOPNOTSUPP) cannot have a reserve.
+        guard FileSystem.allocate(descriptor, from: start, to: end) == 0 else { return false }
+        allocatedEnd = end
+        return true
     }
 }

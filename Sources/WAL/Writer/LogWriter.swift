@@ -68,8 +68,7 @@ final class LogWriter: @unchecked Sendable {
             freeBytes: freeBytes)
         bytesInUse = owned.bytesInUse
         let blank = LogPressure(
-            usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil,
-            admitsNewTransactions: true)
+            usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil)
         view = Mutex(WriterView(pressure: blank))
         view.withLock { $0.statistics.quarantined = owned.quarantined }
         refreshPressure()
@@ -195,11 +194,20 @@ final class LogWriter: @unchecked Sendable {
         } catch {
             if error.isFull { return false }
             failure(
-                "the log in \(directory) could not be written: \(error). What is on the disk is unknown, "
-                    + "so this process ends; "
-                    + "start it again to read what is there, after a look at the disk and the kernel's messages."
-            )
+                "the log \(directory)/\(Environment.dataFileName) could not be written: \(error). What is on the disk is "
+                    + "unknown, so this process ends; start it again to read what is there, "
+                    + advice(after: error))
         }
+    }
+
+    private func advice(after error: LMDBFailure) -> String {
+        if error.isReadOnly {
+            return "when the file system is writable again: look for its errors in the kernel's messages."
+        }
+        let free = freeBytesOfDisk(store.environment.descriptor).map { " (\($0 >> 20) MiB are free)" } ?? ""
+        // Of a write that the disk took a part of LMDB says EIO too; what is free tells which it was.
+        return error.isOutOfSpace
+            ? "after making room on the disk\(free)." : "after a look at the disk\(free) and the kernel's messages."
     }
 
     private func committed(_ context: StepContext, nanoseconds: UInt64) {
@@ -303,10 +311,14 @@ final class LogWriter: @unchecked Sendable {
         let used = isLagging ? environment.fileBytesUsed : min(bytesInUse, environment.fileBytesUsed)
         var pressure = LogPressure(
             usedBytes: used, mapBytes: environment.mapBytes, freeBytes: freeBytes, reserveIntact: isReserveIntact,
-            slowestReader: slowestReader, admitsNewTransactions: true)
-        pressure.admitsNewTransactions =
-            pressure.reserveIntact && pressure.mapShare < configuration.admissionMapShare
-            && (freeBytes ?? Int.max) >= configuration.freeBytesMin
+            slowestReader: slowestReader)
+        if !isReserveIntact {
+            pressure.obstacle = .reserve(freeBytes: freeBytes, reserveBytes: configuration.reserveBytes)
+        } else if pressure.mapShare >= configuration.admissionMapShare {
+            pressure.obstacle = .mapShare(usedBytes: used, mapBytes: environment.mapBytes)
+        } else if let freeBytes, freeBytes < configuration.freeBytesMin {
+            pressure.obstacle = .freeBytes(freeBytes, min: configuration.freeBytesMin)
+        }
         view.withLock { $0.pressure = pressure }
     }
 }

@@ -16,6 +16,7 @@ enum DoctorSamples {
         DoctorFacts(
             configuration: .init(
                 stateDirectory: "/state", allowsUnsafeFileSystem: false, logMapBytes: 16 << 30, reserveBytes: 64 << 20,
+                freeBytesMin: 256 << 20,
                 databases: ["pay@db:5432/payments"], poolSize: 32, lockTimeout: Milliseconds(2000),
                 statementTimeout: Milliseconds(15_000), clientCheckInterval: Milliseconds(5000), inFlightMax: 512,
                 prepareTimeout: .seconds(30)),
