@@ -17,6 +17,7 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build release run demo test lint format clean
+.PHONY: syscall-faults
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +43,11 @@ demo: setup $(PROGRAMS) ## a guided tour: payments, a crash in the middle of the
 
 test: setup ## format, scripts, unit tests, integration tests
 	@scripts/test
+
+# FAULTS, CALLS, OCCURRENCES, PAYMENTS, SEED, PHASES: see the head of the script.
+syscall-faults: setup ## fail and kill every system call that a workload makes on its log
+	$(SWIFT_BUILD) --product LogWorkload
+	@scripts/syscall-faults
 
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)

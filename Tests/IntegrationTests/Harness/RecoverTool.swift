@@ -4,6 +4,8 @@ import Foundation
 struct RecoverTool: Sendable {
     let stateDirectory: String
     var environment: [String: String]
+    /// What it is started through: a program with its arguments; empty for nothing.
+    var wrapper: [String] = []
 
     /// Exit codes of the contract.
     static let nothingLeft = ExitStatus.code(0)
@@ -16,7 +18,8 @@ struct RecoverTool: Sendable {
     func run(_ arguments: String...) throws -> ToolResult { try run(arguments) }
 
     func run(_ arguments: [String]) throws -> ToolResult {
-        try Tool.run(program, arguments + ["--state-dir", stateDirectory], environment: environment)
+        let command = wrapper + [program] + arguments + ["--state-dir", stateDirectory]
+        return try Tool.run(command[0], Array(command.dropFirst()), environment: environment)
     }
 
     /// What a dry run would do, without what depends on when it was asked: two of them are equal exactly if the plan is.

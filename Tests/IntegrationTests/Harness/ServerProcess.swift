@@ -6,6 +6,10 @@ struct ServerConfiguration: Sendable {
     var stateDirectory: String
     /// Its environment but for the two above.
     var environment: [String: String]
+    /// What its programs are started through: a program with its arguments; empty for nothing.
+    var wrapper: [String] = []
+    /// Where its standard error goes; `nil`: to a file of its own for each start.
+    var errorsFile: String?
 }
 
 /// A running server.
@@ -26,9 +30,10 @@ final class ServerProcess {
         var environment = configuration.environment
         environment["PORT"] = "\(configuration.port)"
         if let fault { environment["HOLDFAST_FAULT"] = fault }
+        let command = configuration.wrapper + [Self.program, "--state-dir", configuration.stateDirectory]
         process = try ChildProcess(
-            name: "server", executable: Self.program, arguments: ["--state-dir", configuration.stateDirectory],
-            environment: environment, output: errorsFile + ".out", errors: errorsFile)
+            name: "server", executable: command[0], arguments: Array(command.dropFirst()),
+            environment: environment, output: errorsFile + ".out", errors: configuration.errorsFile ?? errorsFile)
     }
 
     var errors: String { (try? Files.text(errorsFile)) ?? "" }

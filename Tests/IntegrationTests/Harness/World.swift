@@ -97,9 +97,20 @@ final class World {
         return complete
     }
 
+    /// Changes what a server is started with from its next start on.
+    func configure(_ name: String = "a", _ change: (inout ServerConfiguration) throws -> Void) throws {
+        // Made if it was not there.
+        _ = try configuration(of: name)
+        guard var known = configurations[name] else { return }
+        try change(&known)
+        configurations[name] = known
+    }
+
     func recover(_ name: String = "a") throws -> RecoverTool {
         let configuration = try configuration(of: name)
-        return RecoverTool(stateDirectory: configuration.stateDirectory, environment: configuration.environment)
+        return RecoverTool(
+            stateDirectory: configuration.stateDirectory, environment: configuration.environment,
+            wrapper: configuration.wrapper)
     }
 
     /// Short deadlines, so that tests are quick; a breaker that stays closed and a velocity check that lets a load through
