@@ -15,20 +15,22 @@ struct PaymentAnswer: Sendable {
 /// What the connections of every protocol share: requests go in as bytes, answers come out as text.
 final class PaymentFront: Sendable {
     let desk: any PaymentDesk
+    let faults: FaultInjector
     private let key: TokenKey
     private let amountLimit: Int64
     private let isStopping = Atomic(false)
     /// What `Authorization: Bearer` must carry; `nil` closes what needs it.
     let apiToken: String?
 
-    init(desk: any PaymentDesk, key: TokenKey, amountMaxMajorUnits: Int64, apiToken: String?) {
+    init(
+        desk: any PaymentDesk, key: TokenKey, amountMaxMajorUnits: Int64, apiToken: String?, faults: FaultInjector
+    ) {
         self.desk = desk
+        self.faults = faults
         self.key = key
         self.apiToken = apiToken
         amountLimit = amountMaxMajorUnits
     }
-
-    var faults: FaultInjector { node.faults }
 
     /// One payment request as JSON. `completion` is called once with the answer's body, on this thread or the coordinator's.
     func pay(_ json: ByteBufferView, completion: @escaping @Sendable (PaymentAnswer) -> Void) {

@@ -129,7 +129,7 @@ struct ServerRun {
         if node.faults.fails(StartPoint.portOpening) {
             throw StartRefusal("PORT cannot be opened: injected", exitCode: ProgramExit.failure)
         }
-        let server = try await serve(node, key)
+        let server = try await serve(node, key, node.faults)
         pidFile.write()
         node.faults.hit(.listening)
         events.emit(
@@ -138,10 +138,10 @@ struct ServerRun {
     }
 
     /// Opens the ports.
-    func serve(_ desk: any PaymentDesk, _ key: TokenKey) async throws -> PaymentServer {
+    func serve(_ desk: any PaymentDesk, _ key: TokenKey, _ faults: FaultInjector = .off) async throws -> PaymentServer {
         let front = PaymentFront(
             desk: desk, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
-            apiToken: settings.listener.apiToken)
+            apiToken: settings.listener.apiToken, faults: faults)
         let server = PaymentServer(front: front, settings: settings.listener, events: events)
         do {
             try await server.listen()
