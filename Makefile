@@ -41,6 +41,14 @@ run: setup $(PROGRAMS) ## PostgreSQL, clearing simulator and server in the foreg
 demo: setup $(PROGRAMS) ## a guided tour: payments, a crash in the middle of them, recovery
 	@scripts/demo
 
+# How many seeds `simulate` runs, or which: SEEDS=200, SEEDS=5000..6000. The default takes about a minute.
+SEEDS ?= 1200
+.PHONY: simulate
+
+simulate: setup ## the coordinator in seeded worlds where everything goes wrong that may (SEEDS=n or A..B)
+	$(SWIFT_BUILD) -c release --product simulate
+	$(SCRATCH_PATH)/release/simulate --seeds $(SEEDS)
+
 test: setup ## format, scripts, unit tests, integration tests
 	@scripts/test
 

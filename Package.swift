@@ -16,6 +16,7 @@ let package = Package(
         .executable(name: "recover", targets: ["recover"]),
         .executable(name: "clearing-sim", targets: ["ClearingSimulator"]),
         .executable(name: "loadgen", targets: ["LoadGenerator"]),
+        .executable(name: "simulate", targets: ["simulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -76,6 +77,20 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+
+        // The real coordinator in a seeded world of virtual time, and the program that runs it.
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "Coordinator", "Payments", "Runtime", "Telemetry", .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "simulate",
+            dependencies: [
+                "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
@@ -177,6 +192,9 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Simulation", "WAL", "Coordinator", "Payments"],
             swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.

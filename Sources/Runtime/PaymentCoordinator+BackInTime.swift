@@ -35,7 +35,7 @@ extension PaymentCoordinator {
         loop.execute { [self] in
             for loss in lost {
                 guard let flight = flights[loss.transaction.transaction] else { continue }
-                let effects = flight.machine.acknowledgementLost(by: .database(loss.database))
+                let effects = step(.acknowledgementLost(.database(loss.database)), flight)
                 if !effects.isEmpty { noteLost(loss.transaction, loss.evidence) }
                 apply(effects, to: flight)
             }

@@ -16,7 +16,7 @@ extension PaymentCoordinator {
                 let generation = flight.generation
                 loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
                     guard flight.generation == generation else { return }
-                    apply(flight.machine.retryDue(subject), to: flight)
+                    give(.retryDue(subject), to: flight)
                 }
             case .answer(let answer): tell(answer, flight)
             case .releaseClaim: releaseClaim(flight)
@@ -35,15 +35,14 @@ extension PaymentCoordinator {
                 case .success(let receipt):
                     noteDurable(receipt, flight)
                     if case .end = write { faults.hit(.endDurable) }
-                    let effects = flight.machine.logged(write, receipt)
-                    apply(effects, to: flight)
+                    give(.logged(write, receipt), to: flight)
                 case .failure(let refusal):
                     if case .full = refusal {
                         events.emit(
                             .error, .log, .transactionID(flight.machine.transaction.description),
                             .message("the log has no room; free space on its disk"))
                     }
-                    let effects = flight.machine.refused(write, urgency: urgency, refusal)
+                    let effects = step(.refused(write, urgency, refusal), flight)
                     noteRefused(flight)
                     apply(effects, to: flight)
                 }
@@ -153,7 +152,7 @@ extension PaymentCoordinator {
             noteFailure(participant, why, flight)
         }
         if participant == .clearing, case .unknown(let why) = vote { noteFailure(participant, why, flight) }
-        apply(flight.machine.voted(participant, vote, now: time.wall()), to: flight)
+        give(.voted(participant, vote, now: time.wall()), to: flight)
     }
 
     private func noteFailure(_ participant: Participant, _ why: String, _ flight: Flight) {
@@ -176,7 +175,7 @@ extension PaymentCoordinator {
         case .clearing:
             // An open breaker delays the delivery; it never turns a commit into anything else.
             guard breaker.admit(at: time.monotonic()) else {
-                return apply(flight.machine.resolved(.clearing, .open("the circuit breaker is open")), to: flight)
+                return give(.resolved(.clearing, .open("the circuit breaker is open")), to: flight)
             }
             clearing.confirm(order, isRepeat: isRepeat, completion: completion)
         case .database(let index):
@@ -197,7 +196,7 @@ extension PaymentCoordinator {
             let isFirst = flight.firstDatabase == participant
             if decision == .committed, isFirst, case .done = resolution { faults.hit(.firstDatabaseCommitted) }
         }
-        apply(flight.machine.resolved(participant, resolution), to: flight)
+        give(.resolved(participant, resolution), to: flight)
     }
 
     func breakerSucceeded() {

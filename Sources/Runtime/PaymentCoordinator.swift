@@ -36,6 +36,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var reversals: ReversalQueue
     var reversalTimer: Scheduled<Void>?
     var idleWatchers: [() -> Void] = []
+    /// Set before the first submission, or never: told every step of every transaction's machine.
+    package var watchSteps: ((MachineStep) -> Void)?
     /// Transactions that wait for an operator and have no flight, because nothing may be done for them.
     var parkedWithoutFlight: Set<TransactionID> = []
 
@@ -170,9 +172,9 @@ public final class PaymentCoordinator: @unchecked Sendable {
         undecided += 1
         wait(flight, queued.completion)
         flight.deadline = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
-            apply(flight.machine.deadlinePassed(now: time.wall()), to: flight)
+            give(.deadlinePassed(now: time.wall()), to: flight)
         }
-        apply(flight.machine.start(), to: flight)
+        give(.started, to: flight)
     }
 
     /// Every check that refuses a payment before anything is claimed. The risk window counts a payment only when it really begins, and

@@ -57,7 +57,13 @@ enum ImportTable {
             ],
             others: system.union(["AsyncHTTPClient", "Crypto", "Foundation", "NIOCore", "NIOPosix"])),
 
+        // The core in a world of virtual time: no system, no libraries, no clock but its own. Dispatch is in NIO's protocol of a loop.
+        TargetRule(
+            "Simulation", ours: ["Coordinator", "Payments", "Runtime", "Telemetry"], others: ["Dispatch", "NIOCore"]),
+
         // Programs.
+        TargetRule(
+            "simulate", ours: ["Simulation"], others: ["ArgumentParser", "Glibc"]),
         TargetRule(
             "Server", ours: ["Coordinator", "Payments", "Runtime", "Telemetry", "Assembly", "HTTPService"],
             others: system.union(["Foundation", "NIOCore", "NIOHTTP1", "NIOPosix", "UnixSignals"])),

@@ -42,6 +42,9 @@ final class Scheduler: @unchecked Sendable {
         push(Entry(at: max(time, now), order: order, life: life, ticket: ticket, body: body))
     }
 
+    /// Drops everything: nothing of this world happens any more.
+    func removeAll() { heap = [] }
+
     /// Carries the next step out.
     ///
     /// - Returns: false if nothing is left.

@@ -42,7 +42,7 @@ final class SimulatedLoop: EventLoop, @unchecked Sendable {
         scheduler.at(time, for: life, ticket: ticket) { [self] in
             run {
                 do {
-                    promise.assumeIsolatedUnsafeUnchecked().succeed(try task())
+                    promise.assumeIsolated().succeed(try task())
                 } catch {
                     promise.fail(error)
                 }

@@ -1,0 +1,115 @@
+import Coordinator
+import Payments
+import Runtime
+
+/// A state directory and the processes that work on it, one after the other.
+final class Node: @unchecked Sendable {
+    // @unchecked: a simulation runs on one thread.
+
+    unowned let world: World
+    let number: Int
+    let disk: Disk
+    /// How far this machine's clock is from the true time, microseconds.
+    var wallOffset: Int64 = 0
+    private(set) var process: ServerProcess?
+    private(set) var starts = 0
+    private(set) var crashes = 0
+    /// Why the last start was refused; nobody starts it again before an operator has done something.
+    var refusal: String?
+    /// Whether its log was lost at some time, so that presumption did not hold.
+    var hasLostLog = false
+
+    init(_ world: World, number: Int) {
+        self.world = world
+        self.number = number
+        disk = Disk(LogID(high: world.identifiers.next(), low: world.identifiers.next()))
+    }
+
+    var wall: WallTime { WallTime(microseconds: world.wall.microseconds + wallOffset) }
+
+    func begin() { start() }
+
+    /// Starts a process on the state directory; it has the next epoch when this returns.
+    func start() {
+        guard process == nil, refusal == nil else { return }
+        starts += 1
+        let before = disk.image.records.count
+        disk.image.takeOver(incarnation: Incarnation(rawValue: world.identifiers.next()), now: wall)
+        world.note(nil, 200 + number, "server \(number + 1) starts with epoch \(disk.image.owner.epoch)")
+        let process = ServerProcess(world, self)
+        self.process = process
+        for entry in disk.image.records[before...] { world.checker.recordIsDurable(entry, log: process.log) }
+        process.begin()
+    }
+
+    /// The process ends: what it had not written is gone, what it had sent is on its way.
+    func crash(_ why: String) {
+        guard let process else { return }
+        world.note(nil, 210 + number, "server \(number + 1) dies: \(why)")
+        crashes += 1
+        process.die()
+        self.process = nil
+        world.checker.serverDied(self)
+        guard refusal == nil else { return }
+        world.after(.milliseconds(world.servers.between(1, 3000))) { [self] in start() }
+    }
+
+    /// Nothing is kept.
+    func vanish() {
+        process?.die()
+        process = nil
+    }
+
+    /// The process may not work on this state directory.
+    func refuseStart(_ why: String) {
+        guard refusal == nil else { return }
+        refusal = why
+        world.note(nil, 220 + number, "server \(number + 1) refuses to start: \(why)")
+        crash("it may not work on this log")
+        world.checker.startRefused(self, why)
+    }
+
+    /// The process has written everything and ends by itself.
+    func stopped() {
+        guard let process else { return }
+        world.note(nil, 230 + number, "server \(number + 1) stops")
+        process.die()
+        self.process = nil
+        world.checker.serverDied(self)
+        world.after(.milliseconds(world.servers.between(1, 1000))) { [self] in start() }
+    }
+
+    /// The state directory is gone. A backup, or nothing but the log's name, takes its place.
+    func loseLog(restoringFrom backup: LogImage?) {
+        crash("its state directory is lost")
+        let incarnation = Incarnation(rawValue: world.identifiers.next())
+        let image =
+            backup?.restored(incarnation: incarnation, now: wall)
+            ?? LogImage.remade(
+                disk.image.log, databases: world.scenario.databases, incarnation: incarnation, now: wall)
+        world.note(nil, 290, "the log of server \(number + 1) is \(backup == nil ? "made anew" : "restored")")
+        hasLostLog = true
+        world.checker.logIsLost(disk.image.log, image)
+        disk.image = image
+        disk.backup = nil
+    }
+
+    func heal() {
+        disk.reserveLeft = nil
+        wallOffset = 0
+    }
+
+    /// Whether everything that can be done without an operator is done.
+    var isAtRest: Bool {
+        if refusal != nil { return true }
+        guard let process, process.isServing, !process.isReconciling else { return false }
+        let image = disk.image
+        return image.active.values.allSatisfy(\.isParked)
+            && image.reversals.values.allSatisfy { $0.parkedReason != nil || image.active[$0.transaction] != nil }
+            && process.databases.allSatisfy {
+                $0.regression == nil && $0.isAvailable && ($0.branches.isEmpty || hasParked)
+            }
+    }
+
+    private var hasParked: Bool { disk.image.active.values.contains(where: \.isParked) }
+}
