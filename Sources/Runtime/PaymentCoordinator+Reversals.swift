@@ -58,7 +58,8 @@ extension PaymentCoordinator {
         wakeIdleWatchers()
     }
 
-    /// Losing one of these costs a repeat: the network's effect is the same.
+    /// Losing one of these in a crash costs a repeat: the network's effect is the same. What there is no room for is written later: the task
+    /// left the queue with the reply, so nobody would come back to it.
     private func record(_ write: LogWrite) {
         var urgency = LogUrgency.lazy
         if case .parkReversal(let record) = write {
@@ -68,9 +69,20 @@ extension PaymentCoordinator {
                 .error, .reversal, .transactionID(record.transaction.description),
                 .message("the reversal is parked for an operator: \(record.reason)"))
         }
+        append(write, urgency, attempt: 1)
+    }
+
+    private func append(_ write: LogWrite, _ urgency: LogUrgency, attempt: Int) {
         log.append(write, urgency: urgency) { [self] result in
             guard case .failure(let refusal) = result else { return }
             events.emit(.warning, .reversal, .message("a reversal's state was not written: \(refusal)"))
+            guard refusal == .full else { return }
+            onLoop { [self] in
+                let wait = settings.logRetry.delay(afterAttempt: attempt)
+                loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
+                    append(write, urgency, attempt: attempt + 1)
+                }
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var flights: [TransactionID: Flight] = [:]
     var flightOfRequest: [RequestID: TransactionID] = [:]
     var undecided = 0
-    var queue = BoundedQueue<QueuedSubmission>()
+    var queue = BoundedQueue<QueuePlace>()
     var nextWaiter: UInt64 = 0
     var isDraining = false
     var breaker: CircuitBreaker
@@ -44,6 +44,13 @@ public final class PaymentCoordinator: @unchecked Sendable {
     struct QueuedSubmission {
         let submission: Submission
         let completion: @Sendable (Reply) -> Void
+    }
+
+    /// A submission that waits for a place in flight, until a time.
+    struct QueuePlace {
+        let number: UInt64
+        let queued: QueuedSubmission
+        let timeout: Scheduled<Void>
     }
 
     /// - Parameters:
@@ -91,9 +98,21 @@ public final class PaymentCoordinator: @unchecked Sendable {
         if isDraining { return refuse(queued, .shuttingDown) }
         guard undecided < settings.inFlightMax, queue.isEmpty else {
             guard queue.count < settings.queueMax else { return refuse(queued, .serverBusy) }
-            return queue.append(queued)
+            return waitForPlace(queued)
         }
         begin(queued)
+    }
+
+    /// Nobody waits in the queue longer than a payment may take to its decision: then nothing was begun, and the client is told so.
+    private func waitForPlace(_ queued: QueuedSubmission) {
+        nextWaiter += 1
+        let number = nextWaiter
+        let timeout = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
+            guard queue.remove(where: { $0.number == number }) != nil else { return }
+            if !answerFromMemory(queued) { refuse(queued, .serverBusy) }
+            wakeIdleWatchers()
+        }
+        queue.append(QueuePlace(number: number, queued: queued, timeout: timeout))
     }
 
     /// The look-up that comes before every limit: a request_id that is known is answered with what is known of it.
@@ -199,9 +218,10 @@ public final class PaymentCoordinator: @unchecked Sendable {
 
     /// Places that became free are given to those who waited. Who drains has none to give: all are answered at once.
     func takeFromQueue() {
-        while isDraining || undecided < settings.inFlightMax, let queued = queue.popFirst() {
-            if answerFromMemory(queued) { continue }
-            if isDraining { refuse(queued, .shuttingDown) } else { begin(queued) }
+        while isDraining || undecided < settings.inFlightMax, let place = queue.popFirst() {
+            place.timeout.cancel()
+            if answerFromMemory(place.queued) { continue }
+            if isDraining { refuse(place.queued, .shuttingDown) } else { begin(place.queued) }
         }
     }
 
@@ -266,27 +286,5 @@ public final class PaymentCoordinator: @unchecked Sendable {
             events.emit(
                 .info, .transaction, base[0], base[1], .status("APPROVED"), .reason("made by \(other)"), base[2])
         }
-    }
-}
-
-/// A first-in, first-out queue whose removal costs the same however long it is.
-struct BoundedQueue<Element> {
-    private var elements: [Element?] = []
-    private var head = 0
-
-    var count: Int { elements.count - head }
-    var isEmpty: Bool { count == 0 }
-
-    mutating func append(_ element: Element) { elements.append(element) }
-
-    mutating func popFirst() -> Element? {
-        guard head < elements.count, let element = elements[head] else { return nil }
-        elements[head] = nil
-        head += 1
-        if head > 64, head * 2 > elements.count {
-            elements.removeFirst(head)
-            head = 0
-        }
-        return element
     }
 }

@@ -193,10 +193,10 @@ final class Clients {
         }
     }
 
-    /// Nobody waits longer than from BEGIN to the decision, and from there to the answer.
+    /// Nobody waits longer than for a place, from BEGIN to the decision, and from there to the answer.
     private func watchWait(_ waiter: Waiter, _ request: RequestID) {
         let settings = world.scenario.settings
-        let limit = UInt64(settings.prepareTimeout.count + settings.commitTimeout.count) * 1_000_000
+        let limit = UInt64(2 * settings.prepareTimeout.count + settings.commitTimeout.count) * 1_000_000
         world.after(limit + .seconds(1)) { [self] in
             guard !waiter.isOver else { return }
             world.checker.fail(.boundedWait, nil, "\(request) is not answered after \(limit / 1_000_000 + 1000) ms")

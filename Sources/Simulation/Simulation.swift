@@ -81,6 +81,7 @@ public final class Simulation {
         runWithFaults()
         if goesOn {
             world.heal()
+            if options.seed % 2 == 0 { lookBeforeRecovery() }
             if rest("after the faults") { judgeEnd() }
         }
         for kind in world.scenario.faults { world.coverage.hit(.fault, kind.rawValue) }
@@ -126,6 +127,29 @@ public final class Simulation {
         return false
     }
 
+    /// Kills every server at once, lets what is on its way arrive, and looks at what recovery would do. Then it does just that.
+    private func lookBeforeRecovery() {
+        for node in world.nodes {
+            node.isHeldDown = true
+            node.crash("to look before it recovers")
+        }
+        let end = world.now + .seconds(180)
+        while goesOn, world.now < end, step() {}
+        let plans = world.nodes.map { $0.dryPlan() }
+        let images = world.nodes.map(\.disk.image.nextLSN)
+        for (node, next) in zip(world.nodes, images) {
+            if node.disk.image.nextLSN != next { world.checker.fail(.dryRun, nil, "a look has written something") }
+            node.isHeldDown = false
+            node.startsAtLook = node.starts
+            node.start()
+        }
+        guard rest("after a look and a recovery") else { return }
+        for (node, plan) in zip(world.nodes, plans) where node.starts == node.startsAtLook + 1 {
+            guard let plan, let done = node.process?.startPlan, node.refusal == nil else { continue }
+            world.checker.compare(plan, done, node)
+        }
+    }
+
     private func judgeEnd() {
         world.checker.checkEnd()
         guard goesOn else { return }
@@ -136,8 +160,12 @@ public final class Simulation {
 
     /// A second recovery finds nothing to do, and a look before it changes nothing.
     private func recoverAgain() {
+        let images = world.nodes.map(\.disk.image)
         for node in world.nodes { node.crash("to recover once more") }
         guard rest("after a second recovery") else { return }
+        for (node, image) in zip(world.nodes, images) where node.refusal == nil {
+            world.checker.compare(image, node.disk.image)
+        }
         world.checker.checkEnd()
         for node in world.nodes {
             guard let plan = node.process?.startPlan else { continue }
@@ -212,6 +240,26 @@ extension Node {
 }
 
 extension Checker {
+    /// A look and the recovery after it, with nothing in between.
+    func compare(_ looked: RecoveryPlan, _ done: RecoveryPlan, _ node: Node) {
+        guard looked != done else { return }
+        let first = zip(looked.transactions, done.transactions).first { $0 != $1 }
+        let what =
+            first.map { "\($0.transaction.transaction) \($0.verdict) with \($0.findings), done was \($1.verdict) with \($1.findings)" }
+            ?? "\(looked.transactions.count) transactions, \(looked.strays.count) strays and \(looked.reversals.count) reversals, done were "
+            + "\(done.transactions.count), \(done.strays.count) and \(done.reversals.count)"
+        fail(.dryRun, first?.0.transaction.transaction, "the plan was: \(what)")
+    }
+
+    /// What a second recovery has made of the log: nothing but its start.
+    func compare(_ before: LogImage, _ after: LogImage) {
+        let isSame =
+            Set(before.active.keys) == Set(after.active.keys) && before.reversals == after.reversals
+            && before.requests == after.requests
+            && before.active.values.allSatisfy { $0.isParked || after.active[$0.transaction] == $0 }
+        if !isSame { fail(.recoveryTwice, nil, "a second recovery has changed what the log says") }
+    }
+
     /// The plan of a start that has nothing to do.
     func checkSecondPlan(_ plan: RecoveryPlan, _ node: Node) {
         let work = plan.transactions.filter(\.verdict.isWork)

@@ -43,6 +43,14 @@ struct Report {
         return lines.joined(separator: "\n")
     }
 
+    var tried: String {
+        Coverage.Group.allCases.flatMap { group in
+            (campaign.coverage.hits[group] ?? [:]).sorted { $0.key < $1.key }.map {
+                "\(group.rawValue): \($0.key): \($0.value)"
+            }
+        }.joined(separator: "\n")
+    }
+
     static func line(of result: SimulationResult) -> String {
         guard let violation = result.violation else { return "seed \(result.seed): good" }
         let whose = violation.transaction.map { " \($0)" } ?? ""

@@ -37,6 +37,8 @@ struct SimulateCommand: ParsableCommand {
     var asItIs = false
     @Flag(inversion: .prefixedNo, help: "Fail if something on the list of what has to be tried was not tried.")
     var coverage = true
+    @Flag(help: "Print everything that was tried, and how often.")
+    var tried = false
     @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
@@ -63,6 +65,7 @@ struct SimulateCommand: ParsableCommand {
         let smallest =
             stopAtFirst || asItIs ? nil : campaign.failures.first.flatMap { Minimiser.minimise(options($0.seed)) }
         print(json ? report.json(smallest) : report.text(smallest))
+        if tried { print(report.tried) }
         guard report.isGood else { throw ExitCode(1) }
     }
 

@@ -36,6 +36,20 @@ import Testing
         #expect(world.log.active.isEmpty)
     }
 
+    /// Goal: the end of a reversal that finds no room is written when there is room, not at the next start.
+    @Test func theEndOfAReversalIsTriedUntilItIsWritten() async throws {
+        let world = World()
+        world.clearing.votes.answer(.unknown("silence"))
+        world.log.refuseAsFull { if case .closeReversal = $0 { true } else { false } }
+        #expect(try await world.pay("r1").answer.text == "DECLINED clearing_unavailable")
+        try await eventually("the closing was tried twice") { world.trace.count("refused CLOSE REVERSAL") >= 2 }
+        #expect(world.log.reversals.count == 1)
+        world.log.refuseAsFull { _ in false }
+        try await eventually("the reversal is closed in the log") { world.log.reversals.isEmpty }
+        // What the network has acknowledged is not sent again for it.
+        #expect(world.clearing.reversals.orders.count == 1)
+    }
+
     /// Goal: a decision that somebody else wrote first is the one carried out, and its place goes to the next.
     @Test func aDecisionThatIsTakenIsTheOneCarriedOut() async throws {
         let world = World { $0.inFlightMax = 1 }

@@ -40,6 +40,27 @@ import Testing
         #expect(world.clearing.votes.orders.map(\.begin.intent.requestID.text) == (0..<300).map { "r\($0)" })
     }
 
+    /// Goal: who finds no place in the time that a payment has for its decision is told so, and those behind keep their turn.
+    @Test func nobodyWaitsInTheQueueForEver() async throws {
+        let world = World {
+            $0.inFlightMax = 1
+            $0.prepareTimeout = Milliseconds(100)
+        }
+        // A decision that finds no room keeps its place, however long.
+        world.log.refuseAsFull { $0.isCommit }
+        let first = world.submit("a")
+        let late = world.submit("b")
+        #expect(try await late.reply() == Reply(.refused(.serverBusy)))
+        #expect(await world.gauges().queued == 0)
+        #expect(!first.isAnswered)
+        let next = world.submit("c")
+        try await world.settle()
+        world.log.refuseAsFull { _ in false }
+        #expect(try await first.reply().answer.text == "APPROVED")
+        #expect(try await next.reply().answer.text == "APPROVED")
+        #expect(world.clearing.votes.orders.map(\.begin.intent.requestID.text) == ["a", "c"])
+    }
+
     /// Goal: the queue is bounded, and who does not fit is told at once.
     @Test func aFullQueueRefusesAtOnce() async throws {
         let world = World {

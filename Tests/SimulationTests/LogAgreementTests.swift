@@ -38,10 +38,12 @@ struct LogAgreementTests {
             }
             if random.isTrimDue {
                 let cutoff = WallTime(microseconds: now - 20_000_000)
-                let trimmed = simulated.trim(from: trimFrom, olderThan: cutoff, examineMax: 40)
+                let horizon = simulated.records.first { $0.lsn >= trimFrom && $0.writtenAt >= cutoff }?.lsn
+                let trimmed = simulated.trim(
+                    from: trimFrom, before: horizon ?? simulated.nextLSN, examineMax: 100_000)
                 trimFrom = trimmed.resume ?? LSN(rawValue: 1)
                 #expect(
-                    wait { done in real.trim(endedBefore: cutoff, stepsMax: 40, completion: done) } == trimmed.dropped)
+                    wait { done in real.trim(endedBefore: cutoff, stepsMax: 100_000, completion: done) } == trimmed.dropped)
             } else {
                 let write = random.step(in: simulated)
                 let expected = simulated.take(write, WallTime(microseconds: now))

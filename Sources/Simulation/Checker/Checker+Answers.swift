@@ -89,16 +89,16 @@ extension Checker {
     ) {
         guard submission.isNamedByClient, case .success(let intent) = submission.intent else { return }
         let key = AnswerKey(log: node.disk.image.log, request: intent.requestID, content: intent.requestHash)
-        let answer = FinalAnswer(isApproved: isApproved, transaction: transaction, at: world.now)
+        let answer = FinalAnswer(isApproved: isApproved, transaction: transaction)
         defer { finalAnswers[key] = answer }
         guard let before = finalAnswers[key], before.isApproved != isApproved else { return }
-        let age = (world.now - before.at) / 1_000_000
-        guard age < UInt64(world.scenario.settings.retention.count), !isDisturbed(before.transaction),
+        let retention = UInt64(world.scenario.settings.retention.count) * 1_000_000
+        let endedAt = facts[before.transaction]?.endedAt
+        guard endedAt.map({ world.now < $0 + retention }) ?? true, !isDisturbed(before.transaction),
             !isDisturbed(transaction)
         else { return }
         fail(
             .sameAnswer, transaction,
-            "\(isApproved ? "APPROVED" : "DECLINED") after \(before.transaction) had the other answer, \(age) ms before"
-        )
+            "\(isApproved ? "APPROVED" : "DECLINED") after \(before.transaction) had the other answer within the retention")
     }
 }

@@ -19,10 +19,7 @@ extension Checker {
         let rows = facts.databases.filter { world.database($0).hasRow(of: transaction) }
         let entry = world.network.entry(transaction)
         let isParked = node.disk.image.active[transaction]?.isParked == true
-        guard facts.disturbances.isEmpty else {
-            // Somebody did otherwise; that is told, or everybody agrees all the same.
-            return
-        }
+        guard facts.disturbances.isEmpty else { return checkDisturbed(facts, rows, entry, node) }
         if isParked {
             return fail(.parkedForAReason, transaction, "it waits for an operator, and nobody did otherwise")
         }
@@ -43,6 +40,34 @@ extension Checker {
             if let row = rows.first { fail(.atomic, transaction, "ABORT, and \(row) has it") }
             if facts.wasApproved { fail(.approvedIsCommitted, transaction, "ABORT, and the client was told APPROVED") }
             checkReversal(facts, entry, node)
+        }
+    }
+
+    /// Somebody did otherwise: that is told, or everybody agrees all the same. What a client was told holds even where the log was lost.
+    private func checkDisturbed(
+        _ facts: Facts, _ rows: [DatabaseIndex], _ entry: CardNetwork.Entry?, _ node: Node
+    ) {
+        let transaction = facts.transaction
+        if facts.disturbances == .lostLog {
+            if facts.wasApproved, let first = facts.firstDatabase, !rows.contains(first) {
+                fail(.approvedIsCommitted, transaction, "APPROVED, the log was lost, and the row is not there")
+            }
+            if facts.wasApproved, let entry, entry.state == .released {
+                fail(.approvedIsCommitted, transaction, "APPROVED, the log was lost, and the network has released it")
+            }
+            if facts.wasDeclined, let row = rows.first {
+                fail(.declinedIsNowhere, transaction, "DECLINED, the log was lost, and \(row) has it")
+            }
+        }
+        guard facts.disturbances.isSubset(of: [.byHand, .expired]) else { return }
+        let isAgreed: Bool
+        switch facts.decision {
+        case .committed?: isAgreed = rows.count == facts.databases.count && entry?.state == .settled
+        case .aborted?: isAgreed = rows.isEmpty && entry?.state != .settled && entry?.state != .held
+        case nil: isAgreed = false
+        }
+        if !isAgreed, facts.parkings == 0, !facts.isReversalParked {
+            fail(.parkedForAReason, transaction, "somebody did otherwise than decided, and nobody was told")
         }
     }
 

@@ -23,7 +23,6 @@ final class Checker {
     struct FinalAnswer {
         let isApproved: Bool
         let transaction: TransactionID
-        let at: UInt64
     }
 
     func fail(_ invariant: Invariant, _ transaction: TransactionID?, _ message: @autoclosure () -> String) {
@@ -71,7 +70,9 @@ final class Checker {
         case .abort(let record):
             decided(record.transaction, .aborted)
             if record.reversal != nil { facts[record.transaction]?.reversalTasks += 1 }
-        case .end(let record): facts[record.transaction]?.outcome = record.outcome
+        case .end(let record):
+            facts[record.transaction]?.outcome = record.outcome
+            facts[record.transaction]?.endedAt = world.now
         case .parked(let record): parked(record.transaction, record.evidence)
         case .reversalClosed(let record): facts[record.transaction]?.reversalsClosed += 1
         case .reversalParked(let record): facts[record.transaction]?.isReversalParked = true

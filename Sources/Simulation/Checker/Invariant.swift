@@ -99,6 +99,8 @@ final class Facts {
     var decisions = 0
     var isDecisionExpected = false
     var outcome: Outcome?
+    /// When END became durable.
+    var endedAt: UInt64?
     var reversalTasks = 0
     var reversalsClosed = 0
     var isReversalParked = false

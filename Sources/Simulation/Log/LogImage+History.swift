@@ -11,9 +11,9 @@ extension LogImage {
         package var resume: LSN?
     }
 
-    /// Drops records older than `cutoff` from `first` on, except those of transactions that are active or have an open reversal. With an END
+    /// Drops the records from `first` to before `horizon`, except those of transactions that are active or have an open reversal. With an END
     /// goes the claim of its transaction. The newest record stays.
-    package mutating func trim(from first: LSN, olderThan cutoff: WallTime, examineMax: Int) -> Trimmed {
+    package mutating func trim(from first: LSN, before horizon: LSN, examineMax: Int) -> Trimmed {
         var trimmed = Trimmed()
         var kept: [Entry] = []
         kept.reserveCapacity(records.count)
@@ -23,8 +23,8 @@ extension LogImage {
                 kept.append(entry)
                 continue
             }
-            if offset == records.count - 1 || trimmed.examined >= examineMax || entry.writtenAt >= cutoff {
-                if offset < records.count - 1, trimmed.examined >= examineMax { trimmed.resume = entry.lsn }
+            if offset == records.count - 1 || trimmed.examined >= examineMax || entry.lsn >= horizon {
+                if offset < records.count - 1, entry.lsn < horizon { trimmed.resume = entry.lsn }
                 isOver = true
                 kept.append(entry)
                 continue
@@ -37,10 +37,17 @@ extension LogImage {
             if case .end(let end) = entry.record, requests[end.requestID]?.transaction == end.transaction {
                 requests[end.requestID] = nil
             }
+            trimmedUntil = max(trimmedUntil ?? entry.writtenAt, entry.writtenAt)
             trimmed.dropped += 1
         }
         records = kept
         return trimmed
+    }
+
+    /// The place before which every record is as old as the retention, by the log's own age; `nil` if none is.
+    package func horizon(of retention: Milliseconds) -> LSN? {
+        guard let first = records.first, age.count - first.age.count >= retention.count else { return nil }
+        return records.first { age.count - $0.age.count < retention.count }?.lsn ?? nextLSN
     }
 
     private func mayDrop(_ record: LogRecord) -> Bool {
@@ -116,7 +123,7 @@ extension LogImage {
     }
 
     private mutating func breakLog(_ loss: LogBreak) {
-        records.append(Entry(lsn: nextLSN, writtenAt: loss.at, record: .broken(loss)))
+        records.append(Entry(lsn: nextLSN, writtenAt: loss.at, age: age, record: .broken(loss)))
         nextLSN = LSN(rawValue: nextLSN.rawValue + 1)
         continuity = .broken(loss)
     }

@@ -24,7 +24,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
     private enum Work {
         case step(LogWrite, @Sendable (Result<LogReceipt, LogRefusal>) -> Void)
         case flush(@Sendable () -> Void)
-        case trim(endedBefore: WallTime, @Sendable (Int) -> Void)
+        case trim(retention: Milliseconds, @Sendable (Int) -> Void)
     }
 
     private struct Queued {
@@ -39,6 +39,8 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
     private let life: Life
     private let loop: SimulatedLoop
     private let wall: () -> WallTime
+    private let ageAtStart: Milliseconds
+    private let startedAt: UInt64
     private var queue: [Queued] = []
     private var batch: [Queued]?
     private var lazyTimer: Scheduler.Ticket?
@@ -53,6 +55,8 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
         self.life = life
         self.loop = loop
         self.wall = wall
+        ageAtStart = disk.image.age
+        startedAt = world.now
         admits = disk.reserveLeft == nil
         watchDisk()
     }
@@ -81,8 +85,8 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
 
     func flush(_ completion: @escaping @Sendable () -> Void) { enqueue(.flush(completion), .forced) }
 
-    func trim(endedBefore: WallTime, completion: @escaping @Sendable (Int) -> Void) {
-        enqueue(.trim(endedBefore: endedBefore, completion), .forced)
+    func trim(retention: Milliseconds, completion: @escaping @Sendable (Int) -> Void) {
+        enqueue(.trim(retention: retention, completion), .forced)
     }
 
     // MARK: - The writer
@@ -127,6 +131,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
 
     /// The sync is over: everything of the batch is durable, and whoever waits for it is told on the loop.
     private func commit(_ steps: [Queued], _ now: WallTime) {
+        disk.image.age = Milliseconds(ageAtStart.count + Int64((world.now - startedAt) / 1_000_000))
         if world.control == .lyingDisk { disk.before = disk.before.suffix(2) + [disk.image] }
         var calls: [@Sendable () -> Void] = []
         for step in steps {
@@ -135,15 +140,21 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
                 let result = take(write, now)
                 calls.append { completion(result) }
             case .flush(let completion): calls.append(completion)
-            case .trim(let cutoff, let completion):
-                let trimmed = disk.image.trim(from: trimCursor, olderThan: cutoff, examineMax: 50_000)
-                trimCursor = trimmed.resume ?? LSN(rawValue: 1)
-                calls.append { completion(trimmed.dropped) }
+            case .trim(let retention, let completion):
+                let dropped = trim(retention)
+                calls.append { completion(dropped) }
             }
         }
         if disk.reserveLeft != nil { admits = false }
         let all = calls
         loop.execute { for call in all { call() } }
+    }
+
+    private func trim(_ retention: Milliseconds) -> Int {
+        guard let horizon = disk.image.horizon(of: retention) else { return 0 }
+        let trimmed = disk.image.trim(from: trimCursor, before: horizon, examineMax: 50_000)
+        trimCursor = trimmed.resume ?? LSN(rawValue: 1)
+        return trimmed.dropped
     }
 
     private func take(_ write: LogWrite, _ now: WallTime) -> Result<LogReceipt, LogRefusal> {

@@ -13,6 +13,8 @@ final class Node: @unchecked Sendable {
     var wallOffset: Int64 = 0
     private(set) var process: ServerProcess?
     private(set) var starts = 0
+    /// Starts before the look that is compared with the recovery after it.
+    var startsAtLook = 0
     private(set) var crashes = 0
     /// Why the last start was refused; nobody starts it again before an operator has done something.
     var refusal: String?
@@ -31,7 +33,7 @@ final class Node: @unchecked Sendable {
 
     /// Starts a process on the state directory; it has the next epoch when this returns.
     func start() {
-        guard process == nil, refusal == nil else { return }
+        guard process == nil, refusal == nil, !isHeldDown else { return }
         starts += 1
         let before = disk.image.records.count
         disk.image.takeOver(incarnation: Incarnation(rawValue: world.identifiers.next()), now: wall)
@@ -50,8 +52,35 @@ final class Node: @unchecked Sendable {
         process.die()
         self.process = nil
         world.checker.serverDied(self)
-        guard refusal == nil else { return }
+        guard refusal == nil, !isHeldDown else { return }
         world.after(.milliseconds(world.servers.between(1, 3000))) { [self] in start() }
+    }
+
+    /// Whether nobody starts it for now.
+    var isHeldDown = false
+
+    /// What recovery would do now, by somebody who only looks; `nil` where more than a look is needed.
+    func dryPlan() -> RecoveryPlan? {
+        let image = disk.image
+        guard !image.continuity.isBroken else { return nil }
+        var survey = Survey()
+        var step = survey.begin()
+        while true {
+            switch step {
+            case .readLog: step = survey.logRead(image.snapshot)
+            case .lookAtDatabases(let transactions):
+                var seen: [DatabaseIndex: DatabaseObservation.State] = [:]
+                for database in world.databases {
+                    seen[database.index] = .seen(
+                        DatabaseObservation.Sighting(
+                            prepared: database.listPrepared(), witnessed: database.witnessed(among: transactions),
+                            olderBackendsAlive: !database.backends(of: image.log).isEmpty))
+                }
+                step = survey.databasesSeen(seen, isServing: false)
+            case .readHistory(let transactions): step = survey.historyRead(image.ended(transactions))
+            case .judge(let input): return RecoveryPlan(input)
+            }
+        }
     }
 
     /// Nothing is kept.

@@ -167,6 +167,12 @@ extension ServerProcess {
 
     // MARK: - Tails
 
+    /// Whether the log may have forgotten the transaction, so that its row says nothing.
+    private static func mayHaveBeenTrimmed(_ transaction: TransactionID, until trimmed: WallTime?) -> Bool {
+        guard let trimmed else { return false }
+        return Int64(transaction.high >> 16) * 1000 <= trimmed.microseconds
+    }
+
     /// Looks at every database once, when it is there for the first time, for payments of this log that the log does not know.
     func checkTails(_ completion: @escaping () -> Void) {
         let due = databases.filter { $0.isAvailable && !tailsChecked.contains($0.index) }
@@ -180,6 +186,7 @@ extension ServerProcess {
             for row in rows
             where row.epoch < pair.epoch && row.epoch >= image.wholeSince ?? row.epoch
                 && image.active[row.transaction] == nil
+                && !Self.mayHaveBeenTrimmed(row.transaction, until: image.trimmedUntil)
             {
                 let isKnown =
                     image.requests[row.intent.requestID]?.transaction == row.transaction

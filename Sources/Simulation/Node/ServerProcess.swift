@@ -25,7 +25,6 @@ final class ServerProcess: @unchecked Sendable {
     var looks: [DatabaseIndex: Int] = [:]
     var verifying: Set<DatabaseIndex> = []
     var tailsChecked: Set<DatabaseIndex> = []
-    private let clockAtStart: (wall: WallTime, monotonic: MonotonicTime)
     /// The first plan of this start, for whoever compares.
     var startPlan: RecoveryPlan?
 
@@ -33,8 +32,6 @@ final class ServerProcess: @unchecked Sendable {
     static let databaseWait: UInt64 = .seconds(5)
     /// How long one look at a database may take.
     static let lookTime: UInt64 = .seconds(3)
-    /// By how much the clocks may drift apart before it counts as a jump, microseconds.
-    static let jumpMax: Int64 = 300_000_000
 
     init(_ world: World, _ node: Node) {
         self.world = world
@@ -45,7 +42,6 @@ final class ServerProcess: @unchecked Sendable {
         pair = node.disk.image.owner
         isReconciling = node.disk.image.continuity.isBroken
         clearing = SimulatedClearing(world, life: life, log: log)
-        clockAtStart = (node.wall, world.monotonic)
         let image = node.disk.image
         databases = []
         for number in 1...world.scenario.databases {
@@ -174,14 +170,9 @@ final class ServerProcess: @unchecked Sendable {
 
     // MARK: - Work
 
-    /// Drops what is older than the retention, unless somebody has set the clock.
+    /// Drops what is older than the retention.
     func tidy() {
-        let passed = Int64((world.monotonic.nanoseconds - clockAtStart.monotonic.nanoseconds) / 1000)
-        let jump = node.wall.microseconds - clockAtStart.wall.microseconds - passed
-        guard jump.magnitude <= Self.jumpMax.magnitude else { return }
-        let limit = WallTime(
-            microseconds: node.wall.microseconds - world.scenario.settings.retention.count * 1000)
-        log.trim(endedBefore: limit) { [world] dropped in
+        log.trim(retention: world.scenario.settings.retention) { [world] dropped in
             if dropped > 0 { world.note(nil, 250, "\(dropped) records are trimmed") }
         }
     }
