@@ -18,6 +18,7 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 .DEFAULT_GOAL := help
 .PHONY: help setup build release run demo test lint format clean
 .PHONY: syscall-faults
+.PHONY: model
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +57,9 @@ test: setup ## format, scripts, unit tests, integration tests
 syscall-faults: setup ## fail and kill every system call that a workload makes on its log
 	$(SWIFT_BUILD) --product LogWorkload
 	@scripts/syscall-faults
+
+model: ## check the protocol's models with spin (QUICK=1: a share of it; see docs/internals/model)
+	@scripts/model
 
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
