@@ -223,4 +223,9 @@ extension PostgresDatabase {
             completion(.failure(PostgresDiagnosisError(.unreachable, error.reason)))
         }
     }
+
+    /// One look at how far the database's clock is ahead of ours; `nil` if it could not be read.
+    public func clockOffset(completion: @escaping @Sendable (PostgresDiagnosis.ClockOffset?) -> Void) {
+        submit({ core in core.clockOffset { completion($0) } }) { _ in completion(nil) }
+    }
 }

@@ -38,17 +38,25 @@ extension DatabaseCore {
         _ diagnosis: PostgresDiagnosis, samplesLeft: Int, _ next: @escaping (PostgresDiagnosis) -> Void
     ) {
         guard samplesLeft > 0 else { return next(diagnosis) }
-        let (wall, start) = (Self.wallMicroseconds(), Self.monotonicMicroseconds())
-        runControl([DiagnosisStatements.clock]) { [unowned self] report in
-            let roundTrip = max(0, Self.monotonicMicroseconds() - start)
-            guard report.failure == nil, let there = report.results[0].rows?.first?.first.flatMap({ $0 }),
-                let there = Int64(there)
-            else { return next(diagnosis) }
-            let offset = PostgresDiagnosis.ClockOffset(
-                microseconds: there - wall - roundTrip / 2, boundMicroseconds: (roundTrip + 1) / 2)
+        clockOffset { [unowned self] offset in
+            guard let offset else { return next(diagnosis) }
             var diagnosis = diagnosis
             if offset.boundMicroseconds < diagnosis.clock?.boundMicroseconds ?? .max { diagnosis.clock = offset }
             measureClock(diagnosis, samplesLeft: samplesLeft - 1, next)
+        }
+    }
+
+    /// One look at the clock; `nil` if it could not be read.
+    func clockOffset(_ completion: @escaping (PostgresDiagnosis.ClockOffset?) -> Void) {
+        let (wall, start) = (Self.wallMicroseconds(), Self.monotonicMicroseconds())
+        runControl([DiagnosisStatements.clock]) { report in
+            let roundTrip = max(0, Self.monotonicMicroseconds() - start)
+            guard report.failure == nil, let there = report.results[0].rows?.first?.first.flatMap({ $0 }),
+                let there = Int64(there)
+            else { return completion(nil) }
+            completion(
+                PostgresDiagnosis.ClockOffset(
+                    microseconds: there - wall - roundTrip / 2, boundMicroseconds: (roundTrip + 1) / 2))
         }
     }
 

@@ -91,13 +91,14 @@ extension PostgresDatabase {
 
 /// The SQL about rows with everything that is in them.
 enum RowStatements {
-    /// Both times are the database's own.
+    /// Both times are the database's own. Whether its clock is wrong now, or was when the newest row was made, nothing is left out by it.
     static func page(log: LogID, since epoch: Epoch, after position: Int64, limit: Int) -> Statement {
         .query(
             """
             SELECT \(columns) FROM transactions \
             WHERE log_id = $1 AND log_epoch >= $2::numeric AND id > $3::bigint \
-            AND created_at > pg_catalog.now() - interval '\(PostgresLimits.authorizationDaysMax) days' \
+            AND created_at > LEAST(pg_catalog.now(), (SELECT max(created_at) FROM transactions WHERE log_id = $1)) \
+            - interval '\(PostgresLimits.authorizationDaysMax) days' \
             ORDER BY id LIMIT \(limit)
             """,
             Parameters(log.description, epoch.description, String(position)), endsSegment: true)
@@ -109,12 +110,13 @@ enum RowStatements {
         pg_catalog.encode(request_hash, 'hex'), hash_key_id::text
         """
 
-    /// By the index on `created_at`.
+    /// By the index on `created_at`. Rows of the future were made before somebody set the clock back: they are not the newest.
     static func newest(log: LogID, within window: Milliseconds, limit: Int) -> Statement {
         .query(
             """
             SELECT \(columns) FROM transactions \
-            WHERE log_id = $1 AND created_at > pg_catalog.now() - interval '\(window.count) milliseconds' \
+            WHERE log_id = $1 AND created_at <= pg_catalog.now() \
+            AND created_at > pg_catalog.now() - interval '\(window.count) milliseconds' \
             ORDER BY created_at DESC LIMIT \(limit)
             """,
             Parameters(log.description), endsSegment: true)
