@@ -8,18 +8,21 @@ public import WAL
 public enum Restoration {
     /// From a backup.
     public static func restore(
-        from backup: String, stateDirectory: String, allowsUnsafeFileSystem: Bool
+        from backup: String, stateDirectory: String, allowsUnsafeFileSystem: Bool, beyond epoch: Epoch? = nil
     ) throws -> LogRestoration.Made {
         try making(in: stateDirectory, allowsUnsafeFileSystem) { directory throws(LogError) in
             try LogRestoration.restore(
-                from: backup, into: directory, incarnation: IdentifierSource.incarnation(), now: SystemClock.wall())
+                from: backup, into: directory, incarnation: IdentifierSource.incarnation(), beyond: epoch,
+                now: SystemClock.wall())
         }
     }
 
     /// From nothing but the databases.
     ///
     /// - Parameter log: which log it was; `nil` if the databases know of one only.
-    public static func remake(_ settings: NodeSettings, log: LogID?) async throws -> LogRestoration.Made {
+    public static func remake(
+        _ settings: NodeSettings, log: LogID?, beyond epoch: Epoch? = nil
+    ) async throws -> LogRestoration.Made {
         let known = try await knownLogs(settings)
         guard let lost = log ?? (known.count == 1 ? known.first : nil) else {
             throw StartRefusal(
@@ -38,7 +41,7 @@ public enum Restoration {
         return try making(in: settings.stateDirectory, settings.allowsUnsafeFileSystem) { directory throws(LogError) in
             try LogRestoration.remake(
                 lost, databases: settings.databases.count, into: directory,
-                incarnation: IdentifierSource.incarnation(), now: SystemClock.wall())
+                incarnation: IdentifierSource.incarnation(), beyond: epoch, now: SystemClock.wall())
         }
     }
 

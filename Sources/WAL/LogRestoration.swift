@@ -21,9 +21,11 @@ public enum LogRestoration {
     ///   - backup: the directory of the copy; it is not changed.
     ///   - directory: locked by this process; the log in it must not exist.
     ///   - incarnation: random, drawn for this restoration.
+    ///   - known: an epoch that the log is known to have reached since, if any.
     /// - Throws: ``LogError`` with `.exists` if a log is there, `.missing`, `.damaged`, or what the system said.
     public static func restore(
-        from backup: String, into directory: StateDirectory, incarnation: Incarnation, now: WallTime
+        from backup: String, into directory: StateDirectory, incarnation: Incarnation, beyond known: Epoch? = nil,
+        now: WallTime
     ) throws(LogError) -> Made {
         try refuseLog(in: directory.path)
         let reader = try LogReader(path: backup)
@@ -34,7 +36,9 @@ public enum LogRestoration {
         var first = snapshot.owner.epoch
         if case .broken(let former) = snapshot.continuity { first = min(first, former.firstLostEpoch) }
         let loss = LogBreak(cause: .restored, firstLostEpoch: first, at: now)
-        let owner = FencePair(epoch: epoch(after: snapshot.owner.epoch, now), incarnation: incarnation)
+        let owner = FencePair(
+            epoch: epoch(after: max(snapshot.owner.epoch, known ?? snapshot.owner.epoch), now), incarnation: incarnation
+        )
         try staging.write { store, txn, context throws(LMDBFailure) in
             for fence in snapshot.fences {
                 try store.put(
@@ -52,14 +56,18 @@ public enum LogRestoration {
 
     /// Makes a log anew under the name of one that is lost.
     ///
-    /// - Parameter databases: how many the lost one had; part of where payments live.
+    /// - Parameters:
+    ///   - databases: how many the lost one had; part of where payments live.
+    ///   - known: an epoch that the lost one is known to have reached, if any.
     public static func remake(
-        _ log: LogID, databases: Int, into directory: StateDirectory, incarnation: Incarnation, now: WallTime
+        _ log: LogID, databases: Int, into directory: StateDirectory, incarnation: Incarnation,
+        beyond known: Epoch? = nil,
+        now: WallTime
     ) throws(LogError) -> Made {
         try refuseLog(in: directory.path)
         let staging = try Staging(in: directory.path)
         let loss = LogBreak(cause: .lost, firstLostEpoch: Epoch(rawValue: 0), at: now)
-        let owner = FencePair(epoch: epoch(after: Epoch(rawValue: 0), now), incarnation: incarnation)
+        let owner = FencePair(epoch: epoch(after: known ?? Epoch(rawValue: 0), now), incarnation: incarnation)
         try staging.write { store, txn, context throws(LMDBFailure) in
             try txn.put(store.meta, Keys.format, MetaCodec.encodeFormat(LogFormat.current))
             try txn.put(store.meta, Keys.log, MetaCodec.encode(log))
@@ -91,7 +99,7 @@ public enum LogRestoration {
     }
 
     /// Starts are counted, so the seconds since 1970 are beyond every epoch that the lost tail may have reached, and a later
-    /// restoration is beyond an earlier one.
+    /// restoration is beyond an earlier one; unless the clock is wrong, which the fences then tell.
     private static func epoch(after known: Epoch, _ now: WallTime) -> Epoch {
         Epoch(rawValue: max(known.rawValue + 1, UInt64(max(0, now.microseconds / 1_000_000))))
     }

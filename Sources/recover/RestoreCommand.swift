@@ -24,6 +24,9 @@ struct RestoreCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Which log is lost, where the databases know of several.", valueName: "log-id"))
     var logID: String?
 
+    @Option(help: ArgumentHelp("Go on beyond this epoch, where a database was fenced in it.", valueName: "epoch"))
+    var beyondEpoch: UInt64?
+
     func validate() throws {
         guard lostLog != (backup != nil) else {
             throw ValidationError("give the directory of a backup, or --lost-log if there is none")
@@ -36,13 +39,15 @@ struct RestoreCommand: AsyncParsableCommand {
 
     func run() async throws {
         let path = try location.stateDirectory
+        let epoch = beyondEpoch.map { Epoch(rawValue: $0) }
         let made =
             if let backup {
                 try Restoration.restore(
                     from: backup, stateDirectory: path,
-                    allowsUnsafeFileSystem: NodeSettings.allowsUnsafeFileSystem(location.source))
+                    allowsUnsafeFileSystem: NodeSettings.allowsUnsafeFileSystem(location.source), beyond: epoch)
             } else {
-                try await Restoration.remake(NodeSettings(location.source), log: logID.flatMap { LogID($0) })
+                try await Restoration.remake(
+                    NodeSettings(location.source), log: logID.flatMap { LogID($0) }, beyond: epoch)
             }
         Output.line("log \(made.log) \(made.words) in \(path)")
         Output.talk(

@@ -39,7 +39,7 @@ public enum FenceJudgement: Sendable, Hashable {
                     + "order of the first start")
         }
         if found.pair == owner { return .ours }
-        if fence.takesOver { return .replace(found.pair) }
+        if fence.takesOver { return takeOver(found.pair, owner, log) }
         if found.pair == fence.confirmed || fence.attempted.contains(found.pair) { return .replace(found.pair) }
         if fence.former.contains(found.pair) { return .wentBack(found.pair) }
         let known = fence.confirmed.map { "\($0)" } ?? "none"
@@ -47,6 +47,15 @@ public enum FenceJudgement: Sendable, Hashable {
             "the database is fenced by \(found.pair), which this log never wrote (it knows \(known)): a copy of this state "
                 + "directory is or was running, the directory or the database was restored from an older copy, or it is "
                 + "somebody else's. \(remedy)")
+    }
+
+    /// What is older than the restored log, by the count of starts, is ended and waited for; so nothing may be younger.
+    private static func takeOver(_ found: FencePair, _ owner: FencePair?, _ log: LogID) -> FenceJudgement {
+        guard let owner, found.epoch >= owner.epoch else { return .replace(found) }
+        return .refused(
+            "the database was fenced by \(found), and this state directory was restored to go on with epoch \(owner.epoch): the clock "
+                + "was wrong when it was restored, or when an earlier one was. Set the clock, move this directory away, and restore "
+                + "once more with recover restore --beyond-epoch \(found.epoch)")
     }
 
     /// A former pair, where there is one, has the commits verified in any case.

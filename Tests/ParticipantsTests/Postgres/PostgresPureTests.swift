@@ -171,10 +171,20 @@ struct FenceJudgementTests {
         #expect(Self.isRefused(Self.judgeFormer(pair(5), number: 2)), "another database's row is none of ours")
     }
 
-    @Test("Goal: a restored log takes over whatever pair is there, but not another number's database")
+    @Test(
+        "Goal: a restored log takes over whatever earlier pair is there, but no later one and not another number's database"
+    )
     func takesOver() {
-        for there in [pair(4), pair(5), pair(7), pair(99, 1)] {
+        for there in [pair(4), pair(5), pair(7), pair(8, 1)] {
             #expect(Self.judgeFormer(there, takesOver: true) == .replace(there))
+        }
+        // Its epoch comes from a clock, and its backends would not be ended.
+        for there in [pair(9, 1), pair(99, 1)] {
+            guard case .refused(let message) = Self.judgeFormer(there, takesOver: true) else {
+                Issue.record("\(there) is taken over")
+                continue
+            }
+            #expect(message.contains("--beyond-epoch \(there.epoch)"), "\(message)")
         }
         #expect(Self.judgeFormer(nil, takesOver: true) == .replace(nil))
         #expect(Self.judgeFormer(Self.owner, takesOver: true) == .ours)

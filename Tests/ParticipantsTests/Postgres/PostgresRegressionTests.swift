@@ -140,16 +140,16 @@ extension PostgresTests {
             guard case .failed = try plain.firstAttempt() else { Issue.record("it got in"); return }
             try plain.close()
             let server = try TestServer(
-                target, log: log, owner: pair(3), fence: fence(confirmed: pair(2), takesOver: true))
+                target, log: log, owner: pair(41), fence: fence(confirmed: pair(2), takesOver: true))
             #expect(try server.firstAttempt() == .available && server.regressions.isEmpty)
             try server.close()
 
             let moved = try TestServer(
-                target, log: log, owner: pair(4), fence: fence(confirmed: pair(3), oid: 1))
+                target, log: log, owner: pair(42), fence: fence(confirmed: pair(41), oid: 1))
             guard case .failed = try moved.firstAttempt() else { Issue.record("it got in"); return }
             try moved.close()
             let taken = try TestServer(
-                target, log: log, owner: pair(4), fence: fence(confirmed: pair(3), takesOver: true, oid: 1))
+                target, log: log, owner: pair(42), fence: fence(confirmed: pair(41), takesOver: true, oid: 1))
             #expect(try taken.firstAttempt() == .available)
             guard case .otherDatabase? = taken.regressions.first?.cause else {
                 Issue.record("its commits are not verified: \(taken.regressions)")
