@@ -124,22 +124,12 @@ extension Node {
         } catch {
             events.emit(.warning, .log, .message("\(error)"))
         }
-        let jump = clockAtStart.jump(wall: SystemClock.wall(), monotonic: SystemClock.monotonic())
-        guard jump.count.magnitude <= ClockReading.jumpMax.count.magnitude else {
-            // A clock that was set forward would make everything look old, the idempotency window included.
-            events.emit(
-                .error, .log,
-                .message(
-                    "the system's clock was set by \(jump) since the start, so nothing is trimmed; "
-                        + "check the clock, then restart the server"))
-            return
-        }
-        let limit = WallTime(
-            microseconds: SystemClock.wall().microseconds - settings.coordinator.retention.count * 1000)
         var trimmed = 0
         while !Task.isCancelled {
             let dropped = await withCheckedContinuation { continuation in
-                log.trim(endedBefore: limit, stepsMax: Self.trimStepsMax) { continuation.resume(returning: $0) }
+                log.trim(retention: settings.coordinator.retention, stepsMax: Self.trimStepsMax) {
+                    continuation.resume(returning: $0)
+                }
             }
             trimmed += dropped
             if dropped == 0 { break }

@@ -28,11 +28,19 @@ extension Node {
             for row in rows
             where row.epoch < pair.epoch && row.epoch >= snapshot.wholeSince ?? row.epoch
                 && !active.contains(row.transaction)
+                && !Self.mayHaveBeenTrimmed(row.transaction, until: snapshot.trimmedUntil)
             {
                 guard try isKnown(row) else { throw refusal(database.index, row.transaction) }
             }
             tails.noteChecked(database.index)
         }
+    }
+
+    /// Whether the log may have forgotten the transaction, so that its row says nothing. Both times are of this log's own clock, so a
+    /// clock that was wrong for a while was so for both.
+    static func mayHaveBeenTrimmed(_ transaction: TransactionID, until trimmed: WallTime?) -> Bool {
+        guard let trimmed else { return false }
+        return Int64(transaction.high >> 16) * 1000 <= trimmed.microseconds
     }
 
     private func isKnown(_ row: WitnessRow) throws -> Bool {

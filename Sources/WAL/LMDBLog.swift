@@ -13,6 +13,8 @@ public final class LMDBLog: TransactionLog {
     public let owner: FencePair
     /// Whether this opening made the log.
     public let isNew: Bool
+    /// The time of the newest record of earlier starts; `nil` if there was none, or none that can be read.
+    public let lastWrittenAt: WallTime?
 
     /// The committed state, with a read transaction that look-ups renew instead of making one each.
     struct Access {
@@ -26,19 +28,23 @@ public final class LMDBLog: TransactionLog {
     let access: Mutex<Access?>
     private let thread: Mutex<WriterThread?>
     private let deliver: LogWriter.Delivery
+    private let monotonic: @Sendable () -> UInt64
     let absentees = KnownAbsentees()
     private let last: Mutex<WriterView>
 
     private init(
         _ owned: OwnedLog, _ lookUps: sending ReadTransaction, _ directory: StateDirectory, _ queue: StepQueue,
-        _ writer: LogWriter, _ thread: WriterThread, _ deliver: @escaping LogWriter.Delivery
+        _ writer: LogWriter, _ thread: WriterThread, _ deliver: @escaping LogWriter.Delivery,
+        _ monotonic: @escaping @Sendable () -> UInt64
     ) {
         log = owned.log
         owner = owned.owner
         isNew = owned.isNew
+        lastWrittenAt = owned.lastWrittenAt
         self.directory = directory
         self.queue = queue
         self.deliver = deliver
+        self.monotonic = monotonic
         self.writer = Mutex(writer)
         self.thread = Mutex(thread)
         access = Mutex(Access(store: owned.store, lookUps: lookUps))
@@ -64,17 +70,20 @@ public final class LMDBLog: TransactionLog {
     ///   - deliver: called with everything that a batch completed, on the writer's thread or on that of a refused call;
     ///     it must pass the closure on quickly or run it, in the order of the calls.
     ///   - failure: called when a write failed and nobody knows what is on the disk; must end the process.
+    ///   - monotonic: nanoseconds that only grow, by which the log's age is counted; the system's unless a test has its own.
     ///   - probe: for tests.
     /// - Throws: ``LogError``.
     public static func open(
         in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
         clock: @escaping @Sendable () -> WallTime,
         deliver: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void,
-        failure: @escaping @Sendable (String) -> Never, probe: LogProbe? = nil
+        failure: @escaping @Sendable (String) -> Never, monotonic: (@Sendable () -> UInt64)? = nil,
+        probe: LogProbe? = nil
     ) throws(LogError) -> LMDBLog {
         try open(
             in: directory, configuration: configuration, incarnation: incarnation, newLogID: newLogID,
-            freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, deliver: deliver, failure: failure, probe: probe)
+            freeBytes: { FileSystem.freeBytes(of: $0) }, clock: clock, monotonic: monotonic ?? monotonicNanoseconds,
+            deliver: deliver, failure: failure, probe: probe)
     }
 
     /// - Parameter freeBytes: what the disk has left, by a descriptor of the data file. A test says so itself, because
@@ -82,7 +91,8 @@ public final class LMDBLog: TransactionLog {
     static func open(
         in directory: StateDirectory, configuration: LogConfiguration, incarnation: Incarnation, newLogID: LogID,
         freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
-        deliver: @escaping LogWriter.Delivery, failure: @escaping @Sendable (String) -> Never, probe: LogProbe? = nil
+        monotonic: @escaping @Sendable () -> UInt64, deliver: @escaping LogWriter.Delivery,
+        failure: @escaping @Sendable (String) -> Never, probe: LogProbe? = nil
     ) throws(LogError) -> LMDBLog {
         guard directory.isHeld else {
             throw LogError(.closed, "the lock of \(directory.path) was released. Take it again before opening the log.")
@@ -114,9 +124,9 @@ public final class LMDBLog: TransactionLog {
         let queue = StepQueue(lazyDelayMax: configuration.lazyDelayMax)
         let writer = LogWriter(
             owned, directory: path, configuration: configuration, queue: queue, freeBytes: freeBytes, clock: clock,
-            deliver: deliver, failure: failure, probe: probe)
+            monotonic: monotonic, deliver: deliver, failure: failure, probe: probe)
         let thread = try WriterThread { writer.run() }
-        return LMDBLog(owned, lookUps, directory, queue, writer, thread, deliver)
+        return LMDBLog(owned, lookUps, directory, queue, writer, thread, deliver, monotonic)
     }
 
     /// LMDB: "The size should be a multiple of the OS page size." Beyond the limit on the size of files no write succeeds;
@@ -142,15 +152,19 @@ public final class LMDBLog: TransactionLog {
         enqueue(.flush(completion), .forced, orElse: completion)
     }
 
-    /// Drops from the head of the history what was written before `endedBefore`, but nothing of transactions that are
-    /// active or parked or that have an open reversal. With a transaction's END goes its claim on the request_id.
+    /// Drops from the head of the history what is as old as `retention` now, but nothing of transactions that are active or
+    /// parked or that have an open reversal. With a transaction's END goes its claim on the request_id.
+    ///
+    /// Only the time for which the log is at work counts, whatever the time of day says: never too much is dropped.
     ///
     /// - Parameters:
     ///   - stepsMax: how many records to look at; between slices of ``LogLimits/trimSliceRecordsMax`` other steps go
     ///     first. The next trim goes on where this one stopped.
     ///   - completion: how many records were dropped.
-    public func trim(endedBefore: WallTime, stepsMax: Int, completion: @escaping @Sendable (Int) -> Void) {
-        enqueue(.trim(endedBefore: endedBefore, stepsMax: stepsMax, completion), .forced) { completion(0) }
+    public func trim(retention: Milliseconds, stepsMax: Int, completion: @escaping @Sendable (Int) -> Void) {
+        let trim = QueuedStep.Work.trim(
+            retention: retention, askedAt: monotonic(), stepsMax: stepsMax, completion)
+        enqueue(trim, .forced) { completion(0) }
     }
 
     private func enqueue(

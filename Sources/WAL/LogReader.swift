@@ -125,3 +125,16 @@ public final class LogReader: Sendable {
         }
     }
 }
+
+extension LogReader {
+    /// When the newest record was written; `nil` if there is none or it cannot be read.
+    public func newestTime() throws(LogError) -> WallTime? {
+        try read { store, reading throws(LogError) in
+            do throws(LMDBFailure) {
+                return try store.newestTime(in: reading)
+            } catch {
+                throw LogError(error, doing: "cannot read the log")
+            }
+        }
+    }
+}

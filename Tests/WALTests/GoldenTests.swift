@@ -80,6 +80,7 @@ struct GoldenTests {
             case .fence: try MetaCodec.decodeFence(bytes, of: DatabaseIndex(rawValue: 1))
             case .continuity: try MetaCodec.decodeBreak(bytes)
             case .wholeSince: try MetaCodec.decodeWholeSince(bytes)
+            case .age: try MetaCodec.decodeAge(bytes)
             case .activeTransaction: try StateCodec.decodeActive(bytes, of: id)
             case .requestEntry: try StateCodec.decodeRequest(bytes, of: Sample.intent(1).requestID)
             case .reversalTask: try StateCodec.decodeReversal(bytes, of: id)
@@ -311,6 +312,16 @@ struct GoldenTests {
                         QuarantinedValue(
                             database: "active", key: [1, 2, 3], bytes: [4, 5], reason: "its checksum does not match",
                             foundAt: Sample.startedAt))
+                ),
+                (
+                    "meta.age",
+                    MetaCodec.encode(
+                        LogAge(
+                            age: .seconds(90_000),
+                            marks: [
+                                .init(age: .seconds(1), end: LSN(rawValue: 5)),
+                                .init(age: .seconds(1801), end: LSN(rawValue: 77)),
+                            ], trimmedUntil: Sample.startedAt))
                 ),
             ]
     }

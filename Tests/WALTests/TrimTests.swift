@@ -27,7 +27,7 @@ struct TrimTests {
             try test.log.history(of: Sample.transaction($0)).map(\.lsn)
         }
         // The start, and three records each of the first and the fifth.
-        #expect(await test.trim(endedBefore: test.clock.now) == 7)
+        #expect(await test.trim() == 7)
         #expect(
             try (2...4 as ClosedRange<UInt64>).map { try test.log.history(of: Sample.transaction($0)).map(\.lsn) }
                 == kept)
@@ -44,7 +44,7 @@ struct TrimTests {
             .closeReversal(ReversalClosedRecord(transaction: Sample.transaction(4))))
         test.clock.advance(seconds: 100)
         try await test.takeAll(.begin(Sample.begin(7)))
-        #expect(await test.trim(endedBefore: test.clock.now) == 14)
+        #expect(await test.trim() == 14)
         #expect(try test.log.snapshot().active.map(\.transaction) == [Sample.transaction(7)])
         test.log.close()
         #expect(try LogReader(path: test.directory.path).verify().isSound)
@@ -59,7 +59,7 @@ struct TrimTests {
             .end(Sample.end(1, .aborted)), .begin(Sample.begin(2, request: "request-1")))
         test.clock.advance(seconds: 100)
         try await test.takeAll(.commit(Sample.commit(2)))
-        #expect(await test.trim(endedBefore: test.clock.now) == 4)
+        #expect(await test.trim() == 4)
         #expect(try test.log.lookUp(Sample.intent(1).requestID)?.transaction == Sample.transaction(2))
         test.log.close()
     }
@@ -72,7 +72,7 @@ struct TrimTests {
         test.clock.advance(seconds: 100)
         try await finish(12, in: test)
         var dropped: [Int] = []
-        for _ in 0..<3 { dropped.append(await test.trim(endedBefore: test.clock.now, stepsMax: 6)) }
+        for _ in 0..<3 { dropped.append(await test.trim(stepsMax: 6)) }
         #expect(dropped == [1, 1, 2])
         test.log.close()
     }
@@ -95,7 +95,7 @@ struct TrimTests {
         let test = try TestLog()
         try await finish(1, in: test)
         test.clock.advance(seconds: 100)
-        #expect(await test.trim(endedBefore: test.clock.now) == 3)
+        #expect(await test.trim() == 3)
         let next = try test.log.snapshot().nextLSN
         #expect(next == LSN(rawValue: 5))
         test.log.close()
@@ -114,7 +114,7 @@ struct TrimTests {
         again.clock.advance(seconds: 100)
         try await again.takeAll(.begin(Sample.begin(2)))
         // Both starts go.
-        #expect(await again.trim(endedBefore: again.clock.now) == 2)
+        #expect(await again.trim() == 2)
         #expect(try again.log.history(of: Sample.transaction(1)).count == 2)
         again.log.close()
     }
@@ -127,7 +127,7 @@ struct TrimTests {
         try test.damage(\.records, Keys.record(LSN(rawValue: 3)))
         test.clock.advance(seconds: 100)
         try await test.takeAll(.begin(Sample.begin(3)))
-        #expect(await test.trim(endedBefore: test.clock.now) == 6)
+        #expect(await test.trim() == 6)
         #expect(try test.log.snapshot().quarantined == 1)
         test.log.close()
     }
@@ -147,7 +147,7 @@ struct TrimTests {
             #expect(answers.allSatisfy { $0.isTaken })
             test.clock.advance(seconds: 100)
             try await test.takeAll(.begin(Sample.begin(1_000_000 + number)))
-            _ = await test.trim(endedBefore: test.clock.now)
+            _ = await test.trim()
             sizes.append(test.log.access.withLock { $0?.store.environment.fileBytesUsed ?? 0 })
         }
         #expect(sizes.last == sizes[6], "sizes after each round: \(sizes)")

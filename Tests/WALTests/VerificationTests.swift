@@ -299,7 +299,7 @@ struct VerificationOfTrimmedLogsTests {
             case 2: try await test.takeAll(.end(Sample.end(number, .committed)))
             default: break
             }
-            _ = await test.trim(endedBefore: test.clock.now, stepsMax: 7)
+            _ = await test.trim(stepsMax: 7)
         }
         test.log.close()
     }
@@ -316,7 +316,7 @@ struct VerificationOfTrimmedLogsTests {
             try await test.takeAll(
                 .begin(Sample.begin(number)), .commit(Sample.commit(number)), .end(Sample.end(number, .committed)))
         }
-        #expect(await test.trim(endedBefore: test.clock.now) == 16)
+        #expect(await test.trim() == 16)
         // The second record of transaction 8.
         try test.remove(\.records, Keys.record(LSN(rawValue: 24)))
         test.log.close()
@@ -336,7 +336,7 @@ struct VerificationOfTrimmedLogsTests {
         try test.damage(\.records, Keys.record(LSN(rawValue: 6)))
         test.clock.advance(seconds: 100)
         try await test.takeAll(.begin(Sample.begin(4)))
-        _ = await test.trim(endedBefore: test.clock.now)
+        _ = await test.trim()
         test.log.close()
         let found = try LogReader(path: test.directory.path).verify()
         #expect(found.findings.map(\.lsn?.rawValue) == [6])
@@ -359,7 +359,7 @@ struct VerificationOfTrimmedLogsTests {
             #expect(found.isSound, "round \(round): \(found.findings)")
             #expect(await answers.allSatisfy { $0.isTaken })
             test.clock.advance(seconds: 10)
-            if round % 3 == 2 { _ = await test.trim(endedBefore: test.clock.now, stepsMax: 500) }
+            if round % 3 == 2 { _ = await test.trim(stepsMax: 500) }
         }
         test.log.close()
     }

@@ -139,9 +139,12 @@ package final class Player: Sendable {
     }
 
     private func trim(_ log: LMDBLog) {
-        let cutoff = WallTime(microseconds: clock.now.microseconds - options.retainMilliseconds * 1000)
+        // The log counts in whole milliseconds of another clock.
+        let cutoff = WallTime(microseconds: clock.now.microseconds - options.retainMilliseconds * 1000 + 2000)
         let sequence = intent(0, .trim(cutoff))
-        log.trim(endedBefore: cutoff, stepsMax: 100_000) { [self] _ in answer(sequence, .taken) }
+        log.trim(retention: Milliseconds(options.retainMilliseconds), stepsMax: 100_000) { [self] _ in
+            answer(sequence, .taken)
+        }
     }
 
     /// Asks for the payment's steps up to one that it has to wait for.

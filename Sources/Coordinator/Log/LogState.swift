@@ -193,11 +193,13 @@ public struct LogSnapshot: Sendable {
     public let continuity: LogContinuity
     /// Of a log that was broken once: payments of earlier epochs may have been made without a trace in it. `nil` in every other.
     public let wholeSince: Epoch?
+    /// No record that was trimmed says a later time; `nil` if none was.
+    public let trimmedUntil: WallTime?
 
     public init(
         log: LogID, owner: FencePair, nextLSN: LSN, active: [ActiveTransaction], reversals: [ReversalTask],
         fences: [DatabaseFence], quarantined: Int, continuity: LogContinuity = .unbroken,
-        wholeSince: Epoch? = nil
+        wholeSince: Epoch? = nil, trimmedUntil: WallTime? = nil
     ) {
         self.log = log
         self.owner = owner
@@ -208,5 +210,6 @@ public struct LogSnapshot: Sendable {
         self.quarantined = quarantined
         self.continuity = continuity
         self.wholeSince = wholeSince
+        self.trimmedUntil = trimmedUntil
     }
 }

@@ -16,6 +16,7 @@ enum ValueKind: UInt8, Sendable, CaseIterable {
     case fence = 5
     case continuity = 6
     case wholeSince = 7
+    case age = 8
     case serverStarted = 16
     case begin = 17
     case commit = 18

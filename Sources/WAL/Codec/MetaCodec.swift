@@ -115,6 +115,34 @@ enum MetaCodec {
         return epoch
     }
 
+    static func encode(_ age: LogAge) -> [UInt8] {
+        precondition(age.marks.count <= LogLimits.ageMarksMax, "more marks than are kept")
+        return Envelope.seal(.age) { writer in
+            writer.integer(age.age.count)
+            writer.optional(age.trimmedUntil) { $0.integer($1.microseconds) }
+            writer.integer(UInt16(age.marks.count))
+            for mark in age.marks {
+                writer.integer(mark.age.count)
+                writer.integer(mark.end.rawValue)
+            }
+        }
+    }
+
+    static func decodeAge(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LogAge {
+        var reader = try Envelope.open(value, as: .age)
+        let total = Milliseconds(try reader.integer(Int64.self))
+        let trimmedUntil = try reader.optional { reader throws(ValueFault) in try reader.time() }
+        let count = Int(try reader.integer(UInt16.self))
+        var marks: [LogAge.Mark] = []
+        for _ in 0..<count {
+            marks.append(LogAge.Mark(age: Milliseconds(try reader.integer(Int64.self)), end: try reader.lsn()))
+        }
+        try reader.finish()
+        let age = LogAge(age: total, marks: marks, trimmedUntil: trimmedUntil)
+        guard age.isSound else { throw .unknown(field: .age, number: UInt64(bitPattern: total.count)) }
+        return age
+    }
+
     static func encode(_ value: LogBreak) -> [UInt8] { Envelope.seal(.continuity) { $0.logBreak(value) } }
 
     static func decodeBreak(_ value: UnsafeRawBufferPointer) throws(ValueFault) -> LogBreak {

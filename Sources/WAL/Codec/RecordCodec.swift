@@ -156,7 +156,7 @@ enum RecordCodec {
         case .quarantineReleased: return .quarantineReleased(try reader.quarantineReleasedBody())
         case .broken: return .broken(try reader.logBreak())
         case .reconciled: return .reconciled(try reader.warrant())
-        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .continuity, .wholeSince, .activeTransaction,
+        case .formatMarker, .logIdentity, .owner, .nextLSN, .fence, .continuity, .wholeSince, .age, .activeTransaction,
             .requestEntry, .reversalTask, .quarantined:
             throw .kind(kind.rawValue)
         }

@@ -11,6 +11,7 @@ enum Keys {
     static let continuity = Array("broken".utf8)
     /// There only in a log that was broken once.
     static let wholeSince = Array("whole_since".utf8)
+    static let age = Array("age".utf8)
     static let fencePrefix = Array("fence.".utf8)
 
     /// The prefix and the number in three digits.

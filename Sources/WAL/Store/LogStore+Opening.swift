@@ -12,6 +12,10 @@ struct OwnedLog: Sendable {
     let quarantined: Int
     /// Bytes of the file that hold something.
     let bytesInUse: Int
+    /// The time of the newest record of earlier starts; `nil` if there is none that can be read.
+    let lastWrittenAt: WallTime?
+    /// What the log remembers of its age.
+    let age: LogAge
     /// Transactions whose state is in the quarantine: their history is kept for whoever looks into it.
     let quarantinedTransactions: Set<TransactionID>
 }
@@ -39,6 +43,7 @@ extension LogStore {
             let owner = FencePair(epoch: Epoch(rawValue: epoch + 1), incarnation: incarnation)
 
             var context = StepContext(now: now, nextLSN: try store.readNext(in: txn.reading))
+            let (lastWrittenAt, age) = (try store.newestTime(in: txn.reading), try store.readAge(in: txn.reading))
             try store.sweep(txn, &context)
             try txn.put(store.meta, Keys.owner, MetaCodec.encode(owner))
             _ = try store.append(.serverStarted(owner), txn, &context)
@@ -48,7 +53,8 @@ extension LogStore {
             try txn.commit()
             return OwnedLog(
                 store: store, log: log, owner: owner, nextLSN: context.nextLSN, isNew: isNew,
-                quarantined: context.quarantined, bytesInUse: bytesInUse, quarantinedTransactions: quarantined)
+                quarantined: context.quarantined, bytesInUse: bytesInUse, lastWrittenAt: lastWrittenAt, age: age,
+                quarantinedTransactions: quarantined)
         } catch let failure as LMDBFailure {
             throw LogError(failure, doing: "cannot take the log in \(environment.directory) over")
         } catch {

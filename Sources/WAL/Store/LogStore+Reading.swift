@@ -69,7 +69,8 @@ extension LogStore {
                 log: try readLog(in: reading), owner: try readOwner(in: reading), nextLSN: try readNext(in: reading),
                 active: unfinished.active, reversals: unfinished.reversals, fences: unfinished.fences,
                 quarantined: try reading.entryCount(quarantine) + unfinished.damaged.count,
-                continuity: try readContinuity(in: reading), wholeSince: try readWholeSince(in: reading))
+                continuity: try readContinuity(in: reading), wholeSince: try readWholeSince(in: reading),
+                trimmedUntil: try readAge(in: reading).trimmedUntil)
             return (snapshot, unfinished.damaged)
         } catch {
             throw Self.readFailure(error)
@@ -194,6 +195,20 @@ extension LogStore {
     func readWholeSince(in reading: Reading) throws -> Epoch? {
         guard let bytes = try reading.get(meta, Keys.wholeSince) else { return nil }
         return try MetaCodec.decodeWholeSince(bytes)
+    }
+
+    /// One that cannot be read is begun anew: everything is then kept for the whole retention from now on.
+    func readAge(in reading: Reading) throws(LMDBFailure) -> LogAge {
+        guard let bytes = try reading.get(meta, Keys.age) else { return LogAge() }
+        return (try? MetaCodec.decodeAge(bytes)) ?? LogAge()
+    }
+
+    /// When the newest record was written; `nil` if there is none or it cannot be read.
+    func newestTime(in reading: Reading) throws(LMDBFailure) -> WallTime? {
+        guard let key = try reading.lastKey(records), let lsn = key.withUnsafeBytes({ Keys.lsn(from: $0) }),
+            let value = try reading.get(records, key), let head = try? RecordCodec.decodeHead(value, at: lsn)
+        else { return nil }
+        return head.writtenAt
     }
 
     /// The stored counter, or what follows from the history if that is more or the counter cannot be read. The newest

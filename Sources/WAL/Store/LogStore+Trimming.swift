@@ -14,24 +14,26 @@ extension LogStore {
         let lsn: LSN
         let kind: ValueKind
         let transaction: TransactionID
+        let writtenAt: WallTime
     }
 
-    /// Drops records older than `cutoff` from `first` on, except those of transactions that are active, parked, set
+    /// Drops the records from `first` to before `horizon`, except those of transactions that are active, parked, set
     /// aside, or have an open reversal. With an END goes the claim of its transaction. The newest record stays: it
     /// tells the next LSN.
     func trim(
-        from first: LSN, olderThan cutoff: WallTime, examineMax: Int, keeping kept: Set<TransactionID>,
+        from first: LSN, before horizon: LSN, examineMax: Int, keeping kept: Set<TransactionID>,
         _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> TrimSlice {
         var slice = TrimSlice()
         var damaged: [DamagedPlace] = []
         let candidates = try candidates(
-            from: first, olderThan: cutoff, examineMax: examineMax, in: txn.reading, &slice, &damaged)
+            from: first, before: horizon, examineMax: examineMax, in: txn.reading, &slice, &damaged)
         for candidate in candidates where try mayDrop(candidate, keeping: kept, in: txn.reading) {
             if candidate.kind == .end { try dropClaim(of: candidate, txn) }
             try txn.delete(records, Keys.record(candidate.lsn))
             slice.dropped += 1
             context.hasWritten = true
+            context.trimmedUntil = max(context.trimmedUntil ?? candidate.writtenAt, candidate.writtenAt)
         }
         for place in damaged {
             try setAside(records, place.key, reason: place.reason, txn, &context)
@@ -40,7 +42,7 @@ extension LogStore {
     }
 
     private func candidates(
-        from first: LSN, olderThan cutoff: WallTime, examineMax: Int, in reading: Reading, _ slice: inout TrimSlice,
+        from first: LSN, before horizon: LSN, examineMax: Int, in reading: Reading, _ slice: inout TrimSlice,
         _ damaged: inout [DamagedPlace]
     ) throws(LMDBFailure) -> [Candidate] {
         guard let newest = try reading.lastKey(records) else { return [] }
@@ -54,14 +56,16 @@ extension LogStore {
                 entry = try cursor.next()
                 continue
             }
+            guard lsn < horizon else { break }
             guard slice.examined < examineMax else {
                 slice.resume = lsn
                 break
             }
             do throws(ValueFault) {
                 let head = try RecordCodec.decodeHead(value, at: lsn)
-                guard head.writtenAt < cutoff else { break }
-                candidates.append(Candidate(lsn: lsn, kind: head.kind, transaction: head.transaction))
+                candidates.append(
+                    Candidate(
+                        lsn: lsn, kind: head.kind, transaction: head.transaction, writtenAt: head.writtenAt))
             } catch {
                 damaged.append(DamagedPlace(database: records, key: Array(key), reason: error.description))
             }

@@ -47,6 +47,8 @@ struct StepContext {
     /// Whether `meta` holds `nextLSN` as it is.
     var hasAdvanced = false
     var quarantined = 0
+    /// The latest time of what was trimmed.
+    var trimmedUntil: WallTime?
     /// Transactions whose state was set aside in this batch.
     var quarantinedTransactions: [TransactionID] = []
 

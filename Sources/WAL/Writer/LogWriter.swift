@@ -15,7 +15,11 @@ final class LogWriter: @unchecked Sendable {
     typealias Delivery = @Sendable (@escaping @Sendable () -> Void) -> Void
 
     private struct Trim {
-        let endedBefore: WallTime
+        let retention: Milliseconds
+        /// Monotonic, nanoseconds.
+        let askedAt: UInt64
+        /// Where it ends; `nil` before its first slice.
+        var horizon: LSN?
         var stepsLeft: Int
         var dropped = 0
         let completion: @Sendable (Int) -> Void
@@ -27,12 +31,20 @@ final class LogWriter: @unchecked Sendable {
     private let queue: StepQueue
     private let freeBytesOfDisk: @Sendable (Int32) -> Int?
     private let clock: @Sendable () -> WallTime
+    private let monotonic: @Sendable () -> UInt64
     private let deliver: Delivery
     private let failure: @Sendable (String) -> Never
     private let probe: LogProbe?
     let view: Mutex<WriterView>
 
     private var nextLSN: LSN
+    private var age: LogAge
+    /// How old the log was when this writer began, and when that was; monotonic, nanoseconds.
+    private let ageAtStart: Milliseconds
+    private let startedAt: UInt64
+    /// How old it was when a record was added last, and how old its file says that it is.
+    private var ageAtLastRecord: Milliseconds
+    private var ageOnDisk: Milliseconds
     private var quarantinedTransactions: Set<TransactionID>
     private var trims: [Trim] = []
     /// Where the next trim goes on. Kept between trims, so that what may not be dropped is not looked at each time.
@@ -48,7 +60,8 @@ final class LogWriter: @unchecked Sendable {
     init(
         _ owned: OwnedLog, directory: String, configuration: LogConfiguration, queue: StepQueue,
         freeBytes: @escaping @Sendable (Int32) -> Int?, clock: @escaping @Sendable () -> WallTime,
-        deliver: @escaping Delivery, failure: @escaping @Sendable (String) -> Never, probe: LogProbe?
+        monotonic: @escaping @Sendable () -> UInt64, deliver: @escaping Delivery,
+        failure: @escaping @Sendable (String) -> Never, probe: LogProbe?
     ) {
         store = owned.store
         self.directory = directory
@@ -56,10 +69,16 @@ final class LogWriter: @unchecked Sendable {
         self.queue = queue
         freeBytesOfDisk = freeBytes
         self.clock = clock
+        self.monotonic = monotonic
         self.deliver = deliver
         self.failure = failure
         self.probe = probe
         nextLSN = owned.nextLSN
+        age = owned.age
+        ageAtStart = owned.age.age
+        ageAtLastRecord = owned.age.age
+        ageOnDisk = owned.age.age
+        startedAt = monotonic()
         quarantinedTransactions = owned.quarantinedTransactions
         let environment = owned.store.environment
         let mapBytes = environment.mapBytes
@@ -186,10 +205,11 @@ final class LogWriter: @unchecked Sendable {
             if context.hasAdvanced {
                 try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(context.nextLSN))
             }
+            let grown = try noteAge(txn, context)
             bytesInUse = try store.bytesInUse(in: txn.reading)
             let start = monotonicNanoseconds()
             try txn.commit()
-            committed(context, nanoseconds: monotonicNanoseconds() - start)
+            committed(context, grown, nanoseconds: monotonicNanoseconds() - start)
             return true
         } catch {
             if error.isFull { return false }
@@ -210,8 +230,11 @@ final class LogWriter: @unchecked Sendable {
             ? "after making room on the disk\(free)." : "after a look at the disk\(free) and the kernel's messages."
     }
 
-    private func committed(_ context: StepContext, nanoseconds: UInt64) {
+    private func committed(_ context: StepContext, _ grown: (age: LogAge, isOnDisk: Bool), nanoseconds: UInt64) {
         nextLSN = context.nextLSN
+        age = grown.age
+        if grown.isOnDisk { ageOnDisk = age.age }
+        if context.hasAdvanced { ageAtLastRecord = age.age }
         quarantinedTransactions.formUnion(context.quarantinedTransactions)
         view.withLock { view in
             view.statistics.commits += 1
@@ -219,6 +242,38 @@ final class LogWriter: @unchecked Sendable {
             view.statistics.commitNanosecondsTotal += nanoseconds
             view.statistics.commitNanosecondsMax = max(view.statistics.commitNanosecondsMax, nanoseconds)
         }
+    }
+
+    // MARK: the log's age
+
+    private var presentAge: Milliseconds { ageOfLog(at: monotonic()) }
+
+    private func ageOfLog(at time: UInt64) -> Milliseconds {
+        Milliseconds(ageAtStart.count + Int64((max(time, startedAt) - startedAt) / 1_000_000))
+    }
+
+    /// The log's age after a batch, written with it now and then.
+    private func noteAge(
+        _ txn: borrowing WriteTransaction, _ context: StepContext
+    ) throws(LMDBFailure) -> (age: LogAge, isOnDisk: Bool) {
+        var grown = age
+        grown.advance(to: presentAge)
+        // Whatever is before this batch was written with the one before it, or earlier.
+        if context.hasAdvanced { grown.mark(end: nextLSN, writtenBy: ageAtLastRecord) }
+        if let time = context.trimmedUntil { grown.noteTrimmed(until: time) }
+        let isDue = grown.age.count - ageOnDisk.count >= LogLimits.ageNoteInterval.count
+        guard isDue || context.trimmedUntil != nil else { return (grown, false) }
+        try txn.put(store.meta, Keys.age, MetaCodec.encode(grown))
+        return (grown, true)
+    }
+
+    /// The place before which everything was as old as the retention when the trim was asked for.
+    private func findHorizon(of trim: Trim) -> LSN? {
+        age.advance(to: presentAge)
+        age.mark(end: nextLSN, writtenBy: ageAtLastRecord)
+        guard let horizon = age.horizon(of: trim.retention, asked: ageOfLog(at: trim.askedAt)) else { return nil }
+        age.forget(before: horizon)
+        return horizon
     }
 
     /// A reader's finding may be outdated: the value may have been written anew since.
@@ -243,8 +298,9 @@ final class LogWriter: @unchecked Sendable {
             switch step.work {
             case .step(_, let completion): calls.append { completion(result) }
             case .flush(let completion): calls.append(completion)
-            case .trim(let cutoff, let stepsMax, let completion):
-                trims.append(Trim(endedBefore: cutoff, stepsLeft: stepsMax, completion: completion))
+            case .trim(let retention, let askedAt, let stepsMax, let completion):
+                trims.append(
+                    Trim(retention: retention, askedAt: askedAt, stepsLeft: stepsMax, completion: completion))
             case .setAside: break
             }
         }
@@ -257,13 +313,15 @@ final class LogWriter: @unchecked Sendable {
 
     private func trimSlice() {
         var trim = trims.removeFirst()
+        guard let horizon = trim.horizon ?? findHorizon(of: trim) else { return finish(trim) }
+        trim.horizon = horizon
         var slice = TrimSlice()
         let examineMax = min(trim.stepsLeft, LogLimits.trimSliceRecordsMax)
         let hadRoom =
             examineMax > 0 && probe?(.trimStep) != true
             && inTransaction(clock()) { txn, context throws(LMDBFailure) in
                 slice = try store.trim(
-                    from: trimCursor, olderThan: trim.endedBefore, examineMax: examineMax,
+                    from: trimCursor, before: horizon, examineMax: examineMax,
                     keeping: quarantinedTransactions, txn, &context)
             }
         if hadRoom {

@@ -7,7 +7,7 @@ struct QueuedStep: Sendable {
         case step(LogWrite, @Sendable (Result<LogReceipt, LogRefusal>) -> Void)
         /// Wants to know when everything before it is durable.
         case flush(@Sendable () -> Void)
-        case trim(endedBefore: WallTime, stepsMax: Int, @Sendable (Int) -> Void)
+        case trim(retention: Milliseconds, askedAt: UInt64, stepsMax: Int, @Sendable (Int) -> Void)
         /// Values that a reader of the owner's found damaged.
         case setAside([DamagedPlace])
     }

@@ -31,7 +31,7 @@ final class World: Sendable {
     private let participantLoop: any EventLoop
 
     init(
-        databases count: Int = 1, sink: LineSink = World.silence,
+        databases count: Int = 1, sink: LineSink = World.silence, time: TimeSource = .system,
         _ change: (inout CoordinatorSettings) -> Void = { _ in }
     ) {
         loop = MultiThreadedEventLoopGroup.singleton.next()
@@ -54,7 +54,7 @@ final class World: Sendable {
         coordinator = PaymentCoordinator(
             loop: loop, log: log, epoch: Self.pair.epoch, databases: databases, clearing: clearing,
             settings: settings, events: EventLog(sink: sink, now: { SystemClock.wall().microseconds }),
-            counters: counters, faults: .off, logAdmits: { [logHasRoom] in logHasRoom.isOn })
+            counters: counters, faults: .off, logAdmits: { [logHasRoom] in logHasRoom.isOn }, time: time)
     }
 
     /// The payment's database in a world of one.

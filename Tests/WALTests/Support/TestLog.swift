@@ -19,9 +19,22 @@ final class TestDirectory: Sendable {
 
 /// A clock that moves when the test says so.
 final class ManualClock: Sendable {
-    private let value = Mutex(Sample.startedAt.microseconds)
-    var now: WallTime { WallTime(microseconds: value.withLock { $0 }) }
-    func advance(seconds: Int64) { value.withLock { $0 += seconds * 1_000_000 } }
+    private let timeOfDay: Mutex<Int64>
+    private let passed = Mutex<UInt64>(1_000_000_000)
+
+    init(_ start: WallTime = Sample.startedAt) { timeOfDay = Mutex(start.microseconds) }
+
+    var now: WallTime { WallTime(microseconds: timeOfDay.withLock { $0 }) }
+    var monotonicNanoseconds: UInt64 { passed.withLock { $0 } }
+
+    /// Lets time pass.
+    func advance(seconds: Int64) {
+        set(forward: seconds)
+        passed.withLock { $0 += UInt64(seconds) * 1_000_000_000 }
+    }
+
+    /// Sets the time of day, as somebody does or a time server; no time passes by it.
+    func set(forward seconds: Int64) { timeOfDay.withLock { $0 += seconds * 1_000_000 } }
 }
 
 /// Holds the writer's thread back while it is shut, so that a test decides what comes together in a batch.
@@ -66,7 +79,7 @@ final class TestLog: Sendable {
         log = try LMDBLog.open(
             in: try StateDirectory.acquire(path: directory.path, allowUnsafeFileSystem: true),
             configuration: configuration, incarnation: Incarnation(rawValue: incarnation), newLogID: Sample.log,
-            freeBytes: freeBytes, clock: { clock.now },
+            freeBytes: freeBytes, clock: { clock.now }, monotonic: { clock.monotonicNanoseconds },
             deliver: { completions in
                 gate.pass()
                 completions()
@@ -111,9 +124,9 @@ final class TestLog: Sendable {
 
     func flush() async { await withCheckedContinuation { continuation in log.flush { continuation.resume() } } }
 
-    func trim(endedBefore: WallTime, stepsMax: Int = 1_000_000) async -> Int {
+    func trim(retention: Milliseconds = .seconds(5), stepsMax: Int = 1_000_000) async -> Int {
         await withCheckedContinuation { continuation in
-            log.trim(endedBefore: endedBefore, stepsMax: stepsMax) { continuation.resume(returning: $0) }
+            log.trim(retention: retention, stepsMax: stepsMax) { continuation.resume(returning: $0) }
         }
     }
 
@@ -144,6 +157,19 @@ final class TestLog: Sendable {
         let txn = try WriteTransaction(store.environment)
         try txn.put(store[keyPath: name], key, bytes)
         try txn.commit()
+    }
+
+    /// Drops the head of the history as trimming does, behind the log's back.
+    ///
+    /// - Returns: how many records were dropped.
+    func trimByHand(before horizon: LSN) throws -> Int {
+        guard let store = log.access.withLock({ $0?.store }) else { return 0 }
+        let txn = try WriteTransaction(store.environment)
+        var context = StepContext(now: clock.now, nextLSN: LSN(rawValue: 1))
+        let slice = try store.trim(
+            from: LSN(rawValue: 1), before: horizon, examineMax: .max, keeping: [], txn, &context)
+        try txn.commit()
+        return slice.dropped
     }
 
     /// Changes a transaction's state behind the log's back.
