@@ -94,6 +94,7 @@ extension Node {
         faults.hit(.passBegun)
         await verifyCommits(atMost: Self.verificationWait)
         await recordPositions()
+        let clocks = await clockConcerns()
         do {
             // Whatever was away at the start is looked at when it is there.
             try await refuseOlderCopy()
@@ -101,11 +102,11 @@ extension Node {
                 let plan = try await plan(isServing: false)
                 let refused = await carryOut(plan)
                 await settleContinuity(after: plan, refused: refused)
-                return note(plan)
+                return note(plan, clocks)
             }
             let plan = try await plan(isServing: true)
             await carryOut(plan.onlyStrays)
-            note(plan)
+            note(plan, clocks)
         } catch let refusal as StartRefusal {
             // What was decided since this copy was taken is not in it: nothing more may be decided by it.
             onUnusable(refusal.message)
@@ -139,23 +140,6 @@ extension Node {
 
     /// Records that one trim looks at.
     private static let trimStepsMax = 50_000
-}
-
-/// The two clocks read together, to notice later that somebody set one.
-struct ClockReading: Sendable {
-    /// By how much the clocks may drift apart in a process's life before it counts as a jump.
-    static let jumpMax = Milliseconds.seconds(300)
-
-    let wall: WallTime
-    let monotonic: MonotonicTime
-
-    static func now() -> Self { Self(wall: SystemClock.wall(), monotonic: SystemClock.monotonic()) }
-
-    /// How far the wall clock was set since, beyond the time that passed; negative if it was set back.
-    func jump(wall later: WallTime, monotonic laterMonotonic: MonotonicTime) -> Milliseconds {
-        let passed = laterMonotonic.since(monotonic).count
-        return Milliseconds((later.microseconds - wall.microseconds) / 1000 - passed)
-    }
 }
 
 /// How the databases are looked at, by owners and by those who only look.

@@ -27,7 +27,9 @@ extension Node {
     public var concerns: [Concern] { watch.concerns }
 
     /// Takes what a pass found, and tells what is to be told: at growing intervals, never silently.
-    func note(_ plan: RecoveryPlan) {
+    ///
+    /// - Parameter others: what does not follow from the plan.
+    func note(_ plan: RecoveryPlan, _ others: [Concern]) {
         let quarantined: Int
         do {
             quarantined = try log.snapshot().quarantined
@@ -35,7 +37,7 @@ extension Node {
             return events.emit(.error, .log, .message("the log cannot be read: \(error)"))
         }
         let now = SystemClock.wall()
-        let (alarms, over) = watch.update(Concern.all(in: plan, quarantined: quarantined, now: now))
+        let (alarms, over) = watch.update(Concern.all(in: plan, quarantined: quarantined, now: now) + others)
         for concern in alarms {
             events.emit(.error, .recovery, .count("unfinished", concern.count), .message(concern.words(at: now)))
         }
@@ -48,7 +50,7 @@ extension Concern {
     public func words(at now: WallTime) -> String {
         let age = since.map { ", the oldest for \(max(0, now.microseconds - $0.microseconds) / 1_000_000) s" } ?? ""
         switch kind {
-        case .databaseAway, .tailLost: return "\(kind)"
+        case .databaseAway, .tailLost, .clockSet, .clockDiffers: return "\(kind)" + (detail.map { ": \($0)" } ?? "")
         case .parked, .undelivered, .reversalsOpen, .reversalsParked, .reversalsHeld, .orphans, .quarantined:
             return "\(count) \(kind)" + age
         }

@@ -74,6 +74,14 @@ extension NamedGauge {
             concerns.filter { kinds.contains($0.kind) }.reduce(0) { $0 + $1.count }
         }
         let away = concerns.count { if case .databaseAway = $0.kind { true } else { false } }
+        let clocks = concerns.count { concern in
+            switch concern.kind {
+            case .clockSet, .clockDiffers: true
+            case .parked, .undelivered, .reversalsOpen, .reversalsParked, .reversalsHeld, .orphans, .databaseAway,
+                .tailLost, .quarantined:
+                false
+            }
+        }
         let oldest = concerns.compactMap(\.since).min().map { max(0, now.microseconds - $0.microseconds) / 1_000_000 }
         return [
             NamedGauge("undelivered", count(.undelivered), "Decided transactions that are late in being carried out"),
@@ -82,6 +90,7 @@ extension NamedGauge {
                 "reversals_waiting", count(.reversalsParked, .reversalsHeld), "Reversals that wait for an operator"),
             NamedGauge("orphans", count(.orphans), "Prepared transactions of this log without a record"),
             NamedGauge("databases_away", away, "Databases that the last recovery pass could not reach"),
+            NamedGauge("clocks_wrong", clocks, "Clocks that were set, or differ from ours"),
             NamedGauge("reconciling", count(.tailLost), "1 while a log that has lost its tail is being reconciled"),
             NamedGauge("quarantined", count(.quarantined), "Values of the log that could not be read"),
             NamedGauge(

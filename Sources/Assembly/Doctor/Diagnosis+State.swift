@@ -168,6 +168,16 @@ extension Diagnosis {
         } else {
             findings.append(DoctorFinding("log", "log.quarantine", .ok, "no damaged values"))
         }
+        if seen.clockBehind > ClockReading.differenceMax {
+            findings.append(
+                DoctorFinding(
+                    "log", "log.clock", .problem,
+                    "the newest record is \(seen.clockBehind.count / 1000) s in the future: this machine's clock is wrong, or was when "
+                        + "it was written",
+                    advice:
+                        "set the clock by a time server (NTP): times and ages that are told mean nothing, and certificates fail"
+                ))
+        }
         switch seen.usage {
         case .success(let usage): findings += [map(usage), reader(usage)]
         case .failure(let error):

@@ -77,10 +77,16 @@ public enum Doctor {
                 DoctorFacts.Log.Content(
                     log: snapshot.log, fences: snapshot.fences, owners: [snapshot.owner],
                     unfinished: snapshot.active.count, reversals: snapshot.reversals.count,
-                    quarantined: snapshot.quarantined, nextLSN: snapshot.nextLSN, usage: usage))
+                    quarantined: snapshot.quarantined, nextLSN: snapshot.nextLSN,
+                    clockBehind: clockBehind(try reader.newestTime()), usage: usage))
         } catch {
             return error.code == .missing ? .absent : .unreadable(error.message)
         }
+    }
+
+    private static func clockBehind(_ newest: WallTime?) -> Milliseconds {
+        let now = SystemClock.wall()
+        return Milliseconds(max(0, ((newest ?? now).microseconds - now.microseconds) / 1000))
     }
 
     // MARK: The key

@@ -42,6 +42,8 @@ struct DoctorFacts: Sendable {
             var reversals: Int
             var quarantined: Int
             var nextLSN: LSN
+            /// How far the newest record is in the future, by this machine's clock.
+            var clockBehind = Milliseconds.zero
             /// `nil` with the reason if it could not be measured.
             var usage: Result<LogUsage, LogError>
         }

@@ -15,6 +15,10 @@ public struct Concern: Sendable, Hashable {
         case orphans
         /// A database that cannot be used: its branches stay as they are.
         case databaseAway(DatabaseIndex)
+        /// This machine's clock was set, or is before what the log's records say: times are not to be believed.
+        case clockSet
+        /// The clock of a database and ours are far apart, likewise.
+        case clockDiffers(DatabaseIndex)
         /// The log has lost its tail, and not everything in it is decided.
         case tailLost
         /// Values of the log that could not be read.
@@ -31,11 +35,14 @@ public struct Concern: Sendable, Hashable {
     public let count: Int
     /// The time of the oldest, where it is known.
     public let since: WallTime?
+    /// What else is to be told of it.
+    public let detail: String?
 
-    public init(_ kind: Kind, count: Int = 1, since: WallTime? = nil) {
+    public init(_ kind: Kind, count: Int = 1, since: WallTime? = nil, detail: String? = nil) {
         self.kind = kind
         self.count = count
         self.since = since
+        self.detail = detail
     }
 
     /// What a plan shows beside a running server.
@@ -44,8 +51,9 @@ public struct Concern: Sendable, Hashable {
     ///   - quarantined: values of the log that were set aside.
     ///   - now: for ages; they are for people, nothing is decided by them.
     public static func all(in plan: RecoveryPlan, quarantined: Int, now: WallTime) -> [Concern] {
+        // What seems to come from the future was written before somebody set the clock back, and may be old.
         func late(_ time: WallTime, _ limit: Milliseconds) -> Bool {
-            now.microseconds - time.microseconds > limit.count * 1000
+            (now.microseconds - time.microseconds).magnitude > UInt64(limit.count) * 1000
         }
         let delivering = plan.transactions.filter { verdict in
             switch verdict.transaction.decision {
@@ -123,6 +131,8 @@ extension Concern.Kind: CustomStringConvertible {
         case .reversalsHeld: "reversals are held back, because a database has committed the payment; see recover list"
         case .orphans: "prepared transactions of this log have no record; see recover orphans list"
         case .databaseAway(let index): "\(index) cannot be reached, and what is prepared there stays"
+        case .clockSet: "the clock of this machine was set"
+        case .clockDiffers(let index): "\(index): its clock and ours are far apart"
         case .tailLost: "the log has lost its tail and is being reconciled; see recover --dry-run"
         case .quarantined: "values of the log could not be read; see recover quarantine list"
         }

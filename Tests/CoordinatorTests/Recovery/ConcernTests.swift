@@ -48,6 +48,9 @@ import Testing
         #expect(kinds([Samples.active(begin, Samples.commit(begin), parked: parking)], at: 31) == [.parked])
         #expect(kinds([], [Samples.reversal()], at: 59) == [])
         #expect(kinds([], [Samples.reversal()], at: 61) == [.reversalsOpen])
+        // The clock was set back by a day since.
+        #expect(kinds([committing], at: -86_400) == [.undelivered])
+        #expect(kinds([], [Samples.reversal()], at: -86_400) == [.reversalsOpen])
         let away = Recovery.plan(liveEpoch: 1, observations: [db1: .unreachable("refused")])
         #expect(
             Concern.all(in: away, quarantined: 2, now: WallTime(microseconds: 0)).map(\.kind)
