@@ -39,7 +39,7 @@ public enum FenceJudgement: Sendable, Hashable {
                     + "order of the first start")
         }
         if found.pair == owner { return .ours }
-        if fence.takesOver { return takeOver(found.pair, owner, log) }
+        if fence.takesOver { return takeOver(found.pair, owner) }
         if found.pair == fence.confirmed || fence.attempted.contains(found.pair) { return .replace(found.pair) }
         if fence.former.contains(found.pair) { return .wentBack(found.pair) }
         let known = fence.confirmed.map { "\($0)" } ?? "none"
@@ -50,7 +50,7 @@ public enum FenceJudgement: Sendable, Hashable {
     }
 
     /// What is older than the restored log, by the count of starts, is ended and waited for; so nothing may be younger.
-    private static func takeOver(_ found: FencePair, _ owner: FencePair?, _ log: LogID) -> FenceJudgement {
+    private static func takeOver(_ found: FencePair, _ owner: FencePair?) -> FenceJudgement {
         guard let owner, found.epoch >= owner.epoch else { return .replace(found) }
         return .refused(
             "the database was fenced by \(found), and this state directory was restored to go on with epoch \(owner.epoch): the clock "

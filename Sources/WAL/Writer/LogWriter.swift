@@ -261,7 +261,8 @@ final class LogWriter: @unchecked Sendable {
         // Whatever is before this batch was written with the one before it, or earlier.
         if context.hasAdvanced { grown.mark(end: nextLSN, writtenBy: ageAtLastRecord) }
         if let time = context.trimmedUntil { grown.noteTrimmed(until: time) }
-        let isDue = grown.age.count - ageOnDisk.count >= LogLimits.ageNoteInterval.count
+        // Where room is scarce it is left to decisions and reversals.
+        let isDue = hasRoomForBegins && grown.age.count - ageOnDisk.count >= LogLimits.ageNoteInterval.count
         guard isDue || context.trimmedUntil != nil else { return (grown, false) }
         try txn.put(store.meta, Keys.age, MetaCodec.encode(grown))
         return (grown, true)
