@@ -2,7 +2,8 @@ import Glibc
 import Synchronization
 
 /// Takes lines from any thread and writes them to a file descriptor from a thread of its own, so that a slow reader of stderr
-/// never holds up a payment. What does not fit is dropped and counted; the count is written when there is room again.
+/// never holds up a payment. What does not fit, or cannot be written, is dropped and counted; the count is written with the next line for
+/// which there is room.
 public final class LineSink: Sendable {
     /// What may wait to be written, bytes.
     public static let backlogBytesMax = 4 << 20
@@ -47,28 +48,44 @@ public final class LineSink: Sendable {
     }
 
     private func run() {
+        // Whether what was written last is the beginning of a line whose rest was lost.
+        var isTorn = false
         while true {
-            let bytes = state.withLock { state in
-                var bytes: [UInt8] = []
-                swap(&bytes, &state.waiting)
-                if state.dropped > 0 {
-                    bytes += Array(#"{"lvl":"WARN","event":"log","lines_dropped":\#(state.dropped)}"#.utf8) + [0x0A]
-                    state.dropped = 0
-                }
-                state.isWriting = !bytes.isEmpty
-                return bytes
-            }
+            let (bytes, told) = take()
             if bytes.isEmpty {
                 lineArrived.wait()
-            } else {
-                writeAll(bytes)
-                state.withLock { $0.isWriting = false }
+                continue
+            }
+            let whole = isTorn ? [0x0A] + bytes : bytes
+            let written = writeAll(whole)
+            if written > 0 { isTorn = whole[written - 1] != 0x0A }
+            let lost = whole[written...].count { $0 == 0x0A }
+            state.withLock { state in
+                // The line that tells of the dropped ones is none of them.
+                if lost > 0 { state.dropped += told > 0 && written == 0 ? told + lost - 1 : lost }
+                state.isWriting = false
             }
         }
     }
 
-    /// Nobody can be told of a failure to write the log lines; they are lost and the process goes on.
-    private func writeAll(_ bytes: [UInt8]) {
+    /// - Returns: what is to be written, and how many dropped lines it tells of.
+    private func take() -> (bytes: [UInt8], told: Int) {
+        state.withLock { state in
+            let told = state.waiting.isEmpty ? 0 : state.dropped
+            var bytes: [UInt8] = []
+            if told > 0 {
+                bytes = Array(#"{"lvl":"WARN","event":"log","lines_dropped":\#(told)}"#.utf8) + [0x0A]
+                state.dropped = 0
+            }
+            bytes += state.waiting
+            state.waiting = []
+            state.isWriting = !bytes.isEmpty
+            return (bytes, told)
+        }
+    }
+
+    /// - Returns: how much was written. If that is not all, the rest is lost, as on a full disk, and the process goes on.
+    private func writeAll(_ bytes: [UInt8]) -> Int {
         bytes.withUnsafeBytes { buffer in
             var offset = 0
             while offset < buffer.count {
@@ -78,9 +95,10 @@ public final class LineSink: Sendable {
                 } else if errno == EAGAIN {
                     usleep(1000)
                 } else if errno != EINTR {
-                    return
+                    break
                 }
             }
+            return offset
         }
     }
 }

@@ -9,7 +9,11 @@ enum BadPages {
         // Nothing but what a signal handler may call.
         signal(SIGBUS) { _ in
             let message: StaticString =
-                "recover: the log is damaged: a page of its file leads outside of it. Keep a copy of it, then restore a backup.\n"
+                """
+                recover: the log is damaged: a page of its file leads outside of it, or the disk cannot read it. Keep a copy of it, \
+                then restore a backup.
+
+                """
             _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
             _exit(ProgramExit.damaged)
         }

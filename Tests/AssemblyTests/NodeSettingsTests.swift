@@ -93,6 +93,7 @@ import Testing
         Effect("LOG_RETENTION", "7") { $0.coordinator.retention.count == 7000 },
         Effect("LOG_MAP_MB", "8") { $0.logMapMegabytes == 8 },
         Effect("DISK_RESERVE_MB", "7") { $0.diskReserveMegabytes == 7 },
+        Effect("DISK_FREE_MIN_MB", "7") { $0.diskFreeMinMegabytes == 7 },
         Effect("ALLOW_UNSAFE_FILE_SYSTEM", "yes") { $0.allowsUnsafeFileSystem },
         Effect("RECOVERY_INTERVAL", "7") { $0.recoveryInterval.count == 7000 },
         Effect("DRAIN_TIMEOUT", "0") { $0.drainTimeout.count == 0 },
@@ -123,6 +124,7 @@ import Testing
         ("CLEARING_RETRY_MAX", 0, 10), ("CLEARING_CB_FAILS", 1, 1_000_000), ("REVERSAL_MAX_ATTEMPTS", 1, 1_000_000),
         ("REVERSAL_BASE_DELAY_MS", 1, 60_000), ("RISK_VEL_LIMIT", 1, 1_000_000), ("AMOUNT_MAX", 1, 1_000_000_000),
         ("LOG_MAP_MB", 8, 1_048_576), ("DISK_RESERVE_MB", 1, 65_536),
+        ("DISK_FREE_MIN_MB", 0, 1_048_576),
     ]
 
     /// Goal: a whole number is taken from its least to its most, and whatever else is refused by name, with the range.

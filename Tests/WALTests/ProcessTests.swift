@@ -40,7 +40,7 @@ struct ProcessTests {
     /// everything that a receipt was given for. The signal that a limit on files sends is ignored, or the child would
     /// have died of it.
     @Test func failedWriteEndsTheProcess() async throws {
-        let child = try ChildWriter(fileLimitBytes: 400 << 10)
+        let child = try ChildWriter(lateFileLimitBytes: 400 << 10)
         defer { child.kill() }
         for _ in 0..<3000 where child.process.isRunning { try await Task.sleep(for: .milliseconds(10)) }
         #expect(!child.process.isRunning)
@@ -53,6 +53,26 @@ struct ProcessTests {
         for number in noted { #expect(active.contains(Sample.transaction(number))) }
         test.log.close()
         #expect(try LogReader(path: child.directory.path).verify().isSound)
+    }
+
+    /// Goal: a log that is opened under a limit on the size of files is full there, and refuses; no write fails.
+    @Test func fileLimitFillsTheLog() async throws {
+        let child = try ChildWriter(fileLimitBytes: 400 << 10)
+        defer { child.kill() }
+        try await child.waitUntilNoted(50)
+        var last = 0
+        // Until nothing is taken any more.
+        while child.process.isRunning, child.noted.count > last {
+            last = child.noted.count
+            try await Task.sleep(for: .milliseconds(500))
+        }
+        #expect(child.process.isRunning)
+        child.kill()
+        let noted = Set(child.noted)
+        let test = try TestLog(in: child.directory)
+        let active = Set(try test.log.snapshot().active.map(\.transaction))
+        for number in noted { #expect(active.contains(Sample.transaction(number))) }
+        test.log.close()
     }
 
     /// Goal: a limit on the size of files is an error of the opening, not a signal that ends the process without a

@@ -105,7 +105,7 @@ final class Environment: @unchecked Sendable {
     private func refuseShortFile(_ directory: String) throws(LogError) {
         var descriptor: Int32 = -1
         guard mdb_env_get_fd(handle, &descriptor) == MDB_SUCCESS, let bytes = FileSystem.size(of: descriptor) else {
-            throw LogError(.storage, "cannot ask for the size of the log in \(directory). Check the disk.")
+            throw FileSystem.failure("cannot ask for the size of the log in \(directory)", errno)
         }
         let needed = fileBytesUsed
         guard bytes >= needed else {

@@ -103,10 +103,16 @@ struct PageCheck {
         }
     }
 
+    /// - Returns: `nil` if it cannot be read; then `errno` says why, or is 0 if the file ends before.
     private static func read(_ page: UInt64, _ descriptor: Int32, _ pageBytes: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: pageBytes)
+        errno = 0
         let count = pread(descriptor, &bytes, pageBytes, off_t(page) * off_t(pageBytes))
         return count == pageBytes ? bytes : nil
+    }
+
+    private mutating func noteUnreadable(_ page: UInt64, _ code: Int32) {
+        note(page, "it cannot be read: \(code == 0 ? "the file ends before" : String(cString: strerror(code)))")
     }
 
     private mutating func note(_ page: UInt64, _ reason: String) {
@@ -129,7 +135,7 @@ struct PageCheck {
     ) {
         guard reach(page, from: parent, of: name) else { return }
         guard let bytes = Self.read(page, descriptor, pageBytes) else {
-            return note(page, "it cannot be read")
+            return noteUnreadable(page, errno)
         }
         let parts = bytes.withUnsafeBytes { parse($0, page, isLeaf: levelsLeft == 1, name) }
         for child in parts.children {
@@ -160,7 +166,8 @@ struct PageCheck {
     private mutating func visit(
         overflow page: UInt64, from parent: UInt64, dataBytes: Int, of name: String
     ) {
-        guard reach(page, from: parent, of: name), let bytes = Self.read(page, descriptor, pageBytes) else { return }
+        guard reach(page, from: parent, of: name) else { return }
+        guard let bytes = Self.read(page, descriptor, pageBytes) else { return noteUnreadable(page, errno) }
         let (number, flags, count) = bytes.withUnsafeBytes { bytes in
             (
                 UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)),

@@ -11,6 +11,7 @@ import Testing
 struct ChildWriter {
     private static let variable = "HOLDFAST_WAL_TEST_CHILD"
     private static let limitVariable = "HOLDFAST_WAL_TEST_FILE_LIMIT"
+    private static let lateLimitVariable = "HOLDFAST_WAL_TEST_LATE_FILE_LIMIT"
     /// How the child ends when its log says that a write failed.
     static let exitAfterFailure: Int32 = 42
     /// How it ends when its log cannot be opened for lack of space.
@@ -22,8 +23,10 @@ struct ChildWriter {
     private let notes: String
 
     /// Starts the child on a new directory.
-    /// - Parameter fileLimitBytes: beyond which the child's writes fail, as on a broken disk.
-    init(fileLimitBytes: Int? = nil) throws {
+    /// - Parameters:
+    ///   - fileLimitBytes: the limit on the size of files that the child is started with.
+    ///   - lateFileLimitBytes: one that it gets when its log is open: beyond it writes fail, as on a broken disk.
+    init(fileLimitBytes: Int? = nil, lateFileLimitBytes: Int? = nil) throws {
         directory = try TestDirectory()
         notes = directory.path + "/notes"
         process.executableURL = URL(
@@ -32,6 +35,7 @@ struct ChildWriter {
         var environment = ProcessInfo.processInfo.environment
         environment[Self.variable] = directory.path
         environment[Self.limitVariable] = fileLimitBytes.map(String.init)
+        environment[Self.lateLimitVariable] = lateFileLimitBytes.map(String.init)
         process.environment = environment
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
@@ -61,9 +65,10 @@ struct ChildWriter {
         process.waitUntilExit()
     }
 
-    /// In the child.
-    static func run(in path: String) throws {
-        if let bytes = ProcessInfo.processInfo.environment[limitVariable].flatMap(UInt.init) {
+    /// - Parameter variable: that has the limit, if there is to be one.
+    private static func limitFiles(_ variable: String) throws {
+        guard let bytes = ProcessInfo.processInfo.environment[variable].flatMap(UInt.init) else { return }
+        if variable == limitVariable {
             // An ignored signal is inherited from the parent, where a log was open; what is tested is that this log
             // ignores it. A worker thread of a pool has signals blocked, the thread that a server opens its log on has
             // not.
@@ -72,11 +77,16 @@ struct ChildWriter {
             sigemptyset(&signals)
             sigaddset(&signals, SIGXFSZ)
             pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-            var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
-            guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
-                throw LogError(.storage, "the child cannot limit its files")
-            }
         }
+        var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(bytes))
+        guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else {
+            throw LogError(.storage, "the child cannot limit its files")
+        }
+    }
+
+    /// In the child.
+    static func run(in path: String) throws {
+        try limitFiles(limitVariable)
         let log: LMDBLog
         do {
             log = try LMDBLog.open(
@@ -87,6 +97,7 @@ struct ChildWriter {
             guard error.code == .noSpace else { throw error }
             exit(exitAfterRefusedOpening)
         }
+        try limitFiles(lateLimitVariable)
         let notes = open(path + "/notes", O_WRONLY | O_CREAT | O_APPEND, 0o600)
         guard notes >= 0 else { throw LogError(.storage, "the child cannot write its notes") }
         // A bounded number at once; each finished payment begins the next.
