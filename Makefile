@@ -21,7 +21,7 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 .PHONY: model
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## install the system packages that are missing and check the toolchain
 	@scripts/setup

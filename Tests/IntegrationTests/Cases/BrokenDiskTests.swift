@@ -106,7 +106,7 @@ extension Integration {
                 try world.configure { $0.wrapper = try wrapper(loss) }
                 try world.start()
                 let load = Load(
-                    LoadPlan(connections: 8, payments: 600, prefix: "silent"),
+                    LoadPlan(connections: 8, payments: 160, prefix: "silent"),
                     port: try world.server().configuration.port)
                 world.ledger.add(try load.finish(within: .seconds(90)))
                 #expect(world.ledger.all.allSatisfy { $0.answers.last?.status == .approved })

@@ -126,6 +126,9 @@ extension Integration {
                 let done = Payment(requestID: "done")
                 try world.pay(done)
                 try world.waitUntilConfirmed(done)
+                // The end of a payment is written with the next batch, within 100 ms.
+                try Wait.until("it has ended", within: .seconds(10)) { try world.server().metrics()["unfinished"] == 0 }
+                Wait.sleep(.milliseconds(300))
                 try world.server().crash()
                 // LMDB's lock file is gone, as in a restored directory, and has to be made.
                 try FileManager.default.removeItem(atPath: disk.path + "/state/lock.mdb")
@@ -156,6 +159,37 @@ extension Integration {
                 try again.waitUntilReady(within: .seconds(15))
                 #expect(try world.pay(Payment(requestID: "new-after")).status == .approved)
                 #expect(again.errors.contains("there is room for the log again"))
+                try world.finish()
+            }
+        }
+
+        @Test("Goal: with PostgreSQL's disk full payments are declined or stay open, and nothing is lost or false")
+        func databaseOnAFullDisk() throws {
+            let disk = try SmallDisk(megabytes: 300)
+            let cluster = try PrivateCluster(
+                name: "postgres", preparedTransactionsMax: 50, settings: ["shared_buffers=8MB"], on: disk)
+            defer { try? cluster.stop(.immediate) }
+            try World.run(cluster: cluster) { world in
+                let server = try world.start()
+                let load = Load(LoadPlan(connections: 8, prefix: "dbfull"), port: server.configuration.port)
+                try Wait.until("payments are answered", within: .seconds(30)) { load.answers >= 50 }
+                try disk.fill()
+                let before = load.answers
+                // Pages that are there have room for a while.
+                try Wait.until("PostgreSQL has no room", within: .seconds(60)) {
+                    server.errors.contains("No space left on device") || server.errors.contains("is away")
+                }
+                try Wait.until("payments are answered", within: .seconds(30)) { load.answers >= before + 100 }
+                try disk.empty()
+                // A database that had no room for its own log is down.
+                do { try cluster.query("SELECT 1") } catch { try cluster.start() }
+                try server.waitUntilReady(within: Limits.settle)
+                load.stop()
+                world.ledger.add(try load.finish(within: .seconds(90)))
+                #expect(world.ledger.all.contains { $0.answers.last?.isFinalRefusal == true })
+                try Wait.until("payments are made again", within: Limits.settle, every: .milliseconds(200)) {
+                    try world.pay(Payment(requestID: "after-\(Int.random(in: 0..<1 << 40))")).status == .approved
+                }
                 try world.finish()
             }
         }

@@ -47,7 +47,7 @@ extension Integration {
                     "PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin",
                     "HOME": NSHomeDirectory(), "HOLDFAST_TEST_DIR": Settings.baseDirectory,
                     "WORKLOAD": Settings.programDirectory + "/LogWorkload",
-                    "CALLS": "writev pwrite64 fdatasync fsync openat", "OCCURRENCES": "2",
+                    "CALLS": "writev pwrite64 fdatasync", "OCCURRENCES": "2",
                 ], within: .seconds(200))
             print(result.output)
             #expect(result.status == .code(0), "\(result.output.suffix(6000))\n\(result.errors.suffix(2000))")
@@ -74,9 +74,7 @@ struct SyscallFault: Sendable, CustomTestStringConvertible {
     static let sample = [
         SyscallFault(call: "writev", occurrence: 20, error: noSpace),
         SyscallFault(call: "fdatasync", occurrence: 20, error: broken),
-        SyscallFault(call: "fdatasync", occurrence: 40, error: noSpace),
         SyscallFault(call: "pwrite64", occurrence: 21, error: broken),
-        SyscallFault(call: "writev", occurrence: 30, error: nil),
         SyscallFault(call: "pwrite64", occurrence: 30, error: nil),
     ]
 

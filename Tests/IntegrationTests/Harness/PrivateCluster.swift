@@ -29,23 +29,37 @@ final class PrivateCluster: Sendable {
         }
     }
 
-    /// - Parameter settings: `name=value`, beyond ours or instead of them.
-    init(name: String, preparedTransactionsMax: Int, settings: [String] = []) throws {
-        tools = try Tools()
+    /// - Parameters:
+    ///   - settings: `name=value`, beyond ours or instead of them.
+    ///   - disk: where its files are, if not with the others of the run. It must be stopped before the disk ends.
+    init(name: String, preparedTransactionsMax: Int, settings: [String] = [], on disk: SmallDisk? = nil) throws {
+        tools = try Tools(entrance: disk?.entrance ?? [])
         port = try Loopback.freePort()
         self.preparedTransactionsMax = preparedTransactionsMax
         self.settings = settings
-        directory = try RunDirectory.shared().make(name)
+        if let disk {
+            directory = "\(disk.mountPoint)/\(name)"
+            try FileManager.default.createDirectory(
+                atPath: "\(disk.path)/\(name)", withIntermediateDirectories: false)
+            try tools.giveAway("\(disk.path)/\(name)")
+        } else {
+            directory = try RunDirectory.shared().make(name)
+            try tools.giveAway(directory)
+        }
         dataDirectory = directory + "/data"
-        try tools.giveAway(directory)
         try tools.run(
             "initdb",
             [
                 "--pgdata", dataDirectory, "--auth", "trust", "--username", Self.superuser, "--encoding", "UTF8",
                 "--locale", "C", "--no-sync",
             ], within: Limits.clusterStart)
-        try Reaper.shared().adoptCluster(dataDirectory)
+        if disk == nil { try Reaper.shared().adoptCluster(dataDirectory) }
         try start()
+        if let disk {
+            // Its directory is seen by the disk's processes only.
+            let text = try Files.text("\(disk.path)/\(name)/data/postmaster.pid")
+            if let pid = text.split(separator: "\n").first.flatMap({ pid_t($0) }) { try Reaper.shared().adopt(pid) }
+        }
         try query("CREATE ROLE \(Self.serverRole) LOGIN")
     }
 
@@ -132,8 +146,11 @@ final class PrivateCluster: Sendable {
         private let directories: [String]
         /// The user that the cluster runs as if we are root; `nil`: ourselves.
         private let user: String?
+        /// What they are started through.
+        private let entrance: [String]
 
-        init() throws {
+        init(entrance: [String] = []) throws {
+            self.entrance = entrance
             let versions = try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")
             directories = (versions ?? []).sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map {
                 "/usr/lib/postgresql/\($0)/bin"
@@ -152,13 +169,9 @@ final class PrivateCluster: Sendable {
 
         func run(_ name: String, _ arguments: [String], within limit: Duration = Limits.tool) throws {
             let environment = ["PATH": "/usr/bin:/bin", "LC_ALL": "C"]
-            if let user {
-                try Tool.check(
-                    Tool.locate("runuser"), ["-u", user, "--", path(name)] + arguments, environment: environment,
-                    within: limit)
-            } else {
-                try Tool.check(path(name), arguments, environment: environment, within: limit)
-            }
+            let asUser = try user.map { [try Tool.locate("runuser"), "-u", $0, "--"] } ?? []
+            let command = entrance + asUser + [try path(name)] + arguments
+            try Tool.check(command[0], Array(command.dropFirst()), environment: environment, within: limit)
         }
     }
 }
