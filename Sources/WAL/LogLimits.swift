@@ -18,11 +18,6 @@ public enum LogLimits {
     static let absenteesMax = 10_000
     /// How far before the time in a transaction's id the search for its records begins, for clocks that are nudged, milliseconds.
     static let searchMarginMilliseconds: Int64 = 1000
-    /// Places in the history whose age is remembered, for trimming; with fewer than half of them the age of what is trimmed is rounded up by
-    /// more than two parts in a hundred.
-    static let ageMarksMax = 96
-    /// The least time between two of them.
-    static let ageMarkSpacingMin = Milliseconds.seconds(1)
     /// How much of the log's age a crash may lose: it is written with the batches, and no more often than this.
     static let ageNoteInterval = Milliseconds.seconds(10)
     /// How often the writer looks at the disk and the map while it is idle, milliseconds.

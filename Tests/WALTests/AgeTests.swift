@@ -146,7 +146,7 @@ struct AgeTests {
             let kept = seconds - Int64(horizon.rawValue)
             (leastKept, mostKept) = (min(leastKept, kept), max(mostKept, kept))
         }
-        #expect(age.isSound && mostMarks <= LogLimits.ageMarksMax && seconds > 5 * Self.day)
+        #expect(age.isSound && mostMarks <= LogAge.marksMax && seconds > 5 * Self.day)
         #expect(leastKept >= Self.day && mostKept <= Self.day + Self.day / 20, "\(leastKept) to \(mostKept) s")
     }
 

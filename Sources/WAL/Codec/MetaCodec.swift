@@ -116,7 +116,7 @@ enum MetaCodec {
     }
 
     static func encode(_ age: LogAge) -> [UInt8] {
-        precondition(age.marks.count <= LogLimits.ageMarksMax, "more marks than are kept")
+        precondition(age.marks.count <= LogAge.marksMax, "more marks than are kept")
         return Envelope.seal(.age) { writer in
             writer.integer(age.age.count)
             writer.optional(age.trimmedUntil) { $0.integer($1.microseconds) }
