@@ -100,6 +100,7 @@ extension PaymentCoordinator {
             active, timing: settings.timing, now: time.wall())
         let flight = former ?? Flight(begin: active.begin.record, machine: machine, startedAt: now)
         flight.machine = machine
+        watchSteps?(MachineStep(before: "log", event: "taken up", after: machine.stateName))
         flight.answer = nil
         flight.generation += 1
         flight.holdsReversal = isHeld

@@ -56,7 +56,21 @@ final class Operators {
                 .releaseQuarantined(QuarantineReleasedRecord(number: 1, wasRestored: true, warrant: warrant())), process
             )
             order(.releaseReversal(ReversalReleasedRecord(transaction: any, warrant: warrant())), process)
+            order(.databaseSeen(DatabaseIndex(rawValue: 1), .unverified), process)
         }
+        if random.chance(0.1) { orderAboutTheEnded(image, process) }
+    }
+
+    /// Somebody mistakes what has ended for something that waits.
+    private func orderAboutTheEnded(_ image: LogImage, _ process: ServerProcess) {
+        let ended = image.requests.values.filter { image.active[$0.transaction] == nil }
+        guard let entry = ended.min(by: { $0.transaction < $1.transaction }) else { return }
+        resolve(entry.transaction, .aborted, isForced: true, process)
+        let begin = BeginRecord(
+            transaction: entry.transaction, epoch: image.owner.epoch, intent: entry.intent,
+            branches: Placement.branches(of: entry.intent, databases: world.scenario.databases),
+            deadline: WallTime(microseconds: 0))
+        order(.adopt(AdoptionRecord(begin: begin, outcome: .aborted, warrant: warrant())), process)
     }
 
     private func warrant() -> Warrant {

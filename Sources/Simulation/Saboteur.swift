@@ -20,7 +20,7 @@ final class Saboteur {
 
     /// After each step of the world: a crash may come between any two.
     func afterStep() {
-        guard world.faultsAreOn, crashProbability > 0 || startCrashProbability > 0 else { return }
+        guard world.faultsAreOn else { return }
         for node in world.nodes {
             guard let process = node.process else { continue }
             let probability = process.isServing ? crashProbability : startCrashProbability
@@ -28,6 +28,15 @@ final class Saboteur {
             world.coverage.hit(.fault, process.isServing ? "crash" : "crash in recovery")
             node.crash("it is killed")
         }
+        meddleSometimes()
+    }
+
+    /// What is only of interest while payments are under way, so that it comes with the steps and not with the time.
+    private func meddleSometimes() {
+        let scenario = world.scenario
+        if scenario.has(.meddling), random.chance(scenario.probability(.meddling, atMost: 1 / 100)) { meddle() }
+        if scenario.has(.rewinds), random.chance(scenario.probability(.rewinds, atMost: 1 / 400)) { rewind() }
+        if scenario.has(.lostLogs), random.chance(scenario.probability(.lostLogs, atMost: 1 / 400)) { loseLog() }
     }
 
     func begin() {
@@ -38,10 +47,7 @@ final class Saboteur {
         repeatedly(.clearingOutages, 500, 30_000) { [self] in cutNetwork() }
         repeatedly(.fullLog, 500, 20_000) { [self] in fillLog() }
         repeatedly(.clockJumps, 1000, 30_000) { [self] in setClock() }
-        repeatedly(.meddling, 20, 4000) { [self] in meddle() }
         repeatedly(.crashes, 2000, 60_000) { [self] in stopServer() }
-        repeatedly(.rewinds, 3000, 40_000) { [self] in rewind() }
-        repeatedly(.lostLogs, 3000, 60_000) { [self] in loseLog() }
     }
 
     private func repeatedly(_ kind: FaultKind, _ shortest: Int, _ longest: Int, _ body: @escaping () -> Void) {
@@ -66,6 +72,12 @@ final class Saboteur {
                     ).description
                 database.addStranger(gid)
             }
+            // One that seems to be ours, of which our log knows nothing.
+            guard random.chance(0.4), !world.scenario.has(.lostLogs) else { continue }
+            let orphan = GlobalBranchID(
+                log: random.pick(world.nodes).disk.image.log, epoch: Epoch(rawValue: 0),
+                transaction: TransactionID(high: 2, low: UInt64(database.index.rawValue)), database: database.index)
+            database.addStranger(orphan.description)
         }
     }
 
@@ -122,7 +134,7 @@ final class Saboteur {
 
     private func rewind() {
         let database = random.pick(world.databases)
-        guard let copy = copies[database.index], random.chance(0.4) else {
+        guard let copy = copies[database.index], random.chance(0.3) else {
             copies[database.index] = database.content
             return
         }

@@ -102,7 +102,7 @@ struct Scenario {
             strengths[kind] = random.between(0.05, 1)
         }
         databases = random.pick([1, 1, 2, 2, 3])
-        payments = random.between(4, 40)
+        payments = random.between(6, 90)
         merchants = random.between(1, 4)
         cards = random.between(1, 12)
         poolSize = random.between(1, 6)

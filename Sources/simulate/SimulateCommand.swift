@@ -35,7 +35,9 @@ struct SimulateCommand: ParsableCommand {
     var stopAtFirst = false
     @Flag(help: "Do not make what fails smaller.")
     var asItIs = false
-    @Flag(inversion: .prefixedNo, help: "Fail if something on the list of what has to be tried was not tried.")
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Fail if \(RequiredCoverage.seedsMin) seeds or more did not try what has to be tried.")
     var coverage = true
     @Flag(help: "Print everything that was tried, and how often.")
     var tried = false
@@ -60,7 +62,8 @@ struct SimulateCommand: ParsableCommand {
             if let seconds, watch.seconds >= seconds { break }
         }
         progress.clear()
-        let missing = coverage && !stopAtFirst ? RequiredCoverage.missing(in: campaign.coverage) : []
+        let isLong = campaign.seeds >= RequiredCoverage.seedsMin
+        let missing = coverage && isLong ? RequiredCoverage.missing(in: campaign.coverage) : []
         let report = Report(campaign: campaign, seconds: watch.seconds, missing: missing, range: seeds)
         let smallest =
             stopAtFirst || asItIs ? nil : campaign.failures.first.flatMap { Minimiser.minimise(options($0.seed)) }

@@ -24,11 +24,12 @@ struct LogAgreementTests {
             in: state, configuration: LogConfiguration(mapBytes: 64 << 20, reserveBytes: 0, freeBytesMin: 0),
             incarnation: Incarnation(rawValue: 5), newLogID: RandomSteps.log,
             clock: { WallTime(microseconds: clock.withLock { $0 }) }, deliver: { $0() },
-            failure: { preconditionFailure($0) })
+            failure: { preconditionFailure($0) }, monotonic: { UInt64(clock.withLock { $0 }) * 1000 })
         defer { real.close() }
         var simulated = LogImage(log: RandomSteps.log)
         simulated.takeOver(incarnation: Incarnation(rawValue: 5), now: WallTime(microseconds: RandomSteps.start))
 
+        var count = AgeCount(simulated.age, startedAt: UInt64(RandomSteps.start) * 1000)
         var random = RandomSteps(seed: seed)
         var trimFrom = LSN(rawValue: 1)
         for number in 1...Self.steps {
@@ -37,16 +38,27 @@ struct LogAgreementTests {
                 return time
             }
             if random.isTrimDue {
-                let cutoff = WallTime(microseconds: now - 20_000_000)
-                let horizon = simulated.records.first { $0.lsn >= trimFrom && $0.writtenAt >= cutoff }?.lsn
-                let trimmed = simulated.trim(
-                    from: trimFrom, before: horizon ?? simulated.nextLSN, examineMax: 100_000)
-                trimFrom = trimmed.resume ?? LSN(rawValue: 1)
-                #expect(
-                    wait { done in real.trim(endedBefore: cutoff, stepsMax: 100_000, completion: done) } == trimmed.dropped)
+                let retention = Milliseconds.seconds(20)
+                let (time, next) = (UInt64(now) * 1000, simulated.nextLSN)
+                var trimmed = LogImage.Trimmed()
+                if let horizon = count.horizon(of: retention, askedAt: time, next: next, at: time) {
+                    trimmed = simulated.trim(from: trimFrom, before: horizon, examineMax: 40)
+                    trimFrom = trimmed.resume ?? LSN(rawValue: 1)
+                }
+                if let until = trimmed.until,
+                    let age = count.written(next: next, hasAdvanced: false, trimmedUntil: until, at: time)
+                {
+                    simulated.age = age
+                }
+                let dropped = wait { done in real.trim(retention: retention, stepsMax: 40, completion: done) }
+                #expect(dropped == trimmed.dropped)
             } else {
                 let write = random.step(in: simulated)
+                let next = simulated.nextLSN
                 let expected = simulated.take(write, WallTime(microseconds: now))
+                if simulated.nextLSN != next {
+                    _ = count.written(next: next, hasAdvanced: true, trimmedUntil: nil, at: UInt64(now) * 1000)
+                }
                 let actual = wait { done in real.append(write, urgency: .forced, completion: done) }
                 #expect(actual == expected, "step \(number): \(write.label)")
                 guard actual == expected else { return }
@@ -78,6 +90,7 @@ struct LogAgreementTests {
         #expect(first.fences.sorted { $0.database < $1.database } == second.fences)
         #expect(first.continuity == second.continuity)
         #expect(first.wholeSince == second.wholeSince)
+        #expect(first.trimmedUntil == second.trimmedUntil)
         #expect(try real.ended(Set(random.transactions)) == simulated.ended(Set(random.transactions)))
         var scan = try real.scanEnded(from: LSN(rawValue: 1), upTo: first.nextLSN)
         var ended: [ActiveTransaction] = []

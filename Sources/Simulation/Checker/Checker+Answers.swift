@@ -99,6 +99,7 @@ extension Checker {
         else { return }
         fail(
             .sameAnswer, transaction,
-            "\(isApproved ? "APPROVED" : "DECLINED") after \(before.transaction) had the other answer within the retention")
+            "\(isApproved ? "APPROVED" : "DECLINED") after \(before.transaction) had the other answer within the retention"
+        )
     }
 }

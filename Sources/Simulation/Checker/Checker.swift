@@ -112,9 +112,9 @@ final class Checker {
     func logIsLost(_ log: LogID, _ image: LogImage) {
         histories[log] = HistoryCheck()
         for facts in facts.values where facts.log == log {
-            let isKnown = image.active[facts.transaction] != nil || image.ended([facts.transaction]).isEmpty == false
-            let isAsBefore = isKnown && facts.outcome != nil && image.active[facts.transaction] == nil
-            if !isAsBefore { facts.disturbances.insert(.lostLog) }
+            let isKnown = image.ended([facts.transaction]).isEmpty == false && facts.outcome != nil
+            let isOpen = image.active[facts.transaction] != nil || image.reversals[facts.transaction] != nil
+            if !isKnown || isOpen { facts.disturbances.insert(.lostLog) }
         }
     }
 

@@ -136,6 +136,9 @@ final class SimulatedDatabase: DatabaseParticipant, @unchecked Sendable {
 
     var isAvailable: Bool { isFenced && !isOver && pool.contains { $0.backend != nil } }
 
+    /// Whether no branch of this process is under way. What did otherwise is an operator's affair, who may have taken it as it is.
+    var isSettled: Bool { branches.values.allSatisfy { if case .contradicted = $0.phase { true } else { false } } }
+
     func after(_ delay: UInt64, ticket: Scheduler.Ticket? = nil, _ body: @escaping () -> Void) {
         world.scheduler.after(delay, for: life, ticket: ticket, body)
     }

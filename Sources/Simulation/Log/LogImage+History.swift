@@ -7,6 +7,8 @@ extension LogImage {
     package struct Trimmed: Sendable {
         package var examined = 0
         package var dropped = 0
+        /// The latest time of what was dropped.
+        package var until: WallTime?
         /// Where the next one goes on; `nil` when nothing older is left.
         package var resume: LSN?
     }
@@ -37,17 +39,11 @@ extension LogImage {
             if case .end(let end) = entry.record, requests[end.requestID]?.transaction == end.transaction {
                 requests[end.requestID] = nil
             }
-            trimmedUntil = max(trimmedUntil ?? entry.writtenAt, entry.writtenAt)
+            trimmed.until = max(trimmed.until ?? entry.writtenAt, entry.writtenAt)
             trimmed.dropped += 1
         }
         records = kept
         return trimmed
-    }
-
-    /// The place before which every record is as old as the retention, by the log's own age; `nil` if none is.
-    package func horizon(of retention: Milliseconds) -> LSN? {
-        guard let first = records.first, age.count - first.age.count >= retention.count else { return nil }
-        return records.first { age.count - $0.age.count < retention.count }?.lsn ?? nextLSN
     }
 
     private func mayDrop(_ record: LogRecord) -> Bool {
@@ -123,7 +119,7 @@ extension LogImage {
     }
 
     private mutating func breakLog(_ loss: LogBreak) {
-        records.append(Entry(lsn: nextLSN, writtenAt: loss.at, age: age, record: .broken(loss)))
+        records.append(Entry(lsn: nextLSN, writtenAt: loss.at, record: .broken(loss)))
         nextLSN = LSN(rawValue: nextLSN.rawValue + 1)
         continuity = .broken(loss)
     }

@@ -9,8 +9,6 @@ package struct LogImage: Sendable {
     package struct Entry: Sendable {
         package let lsn: LSN
         package let writtenAt: WallTime
-        /// How long the log had been at work then.
-        package let age: Milliseconds
         package let record: LogRecord
     }
 
@@ -29,10 +27,8 @@ package struct LogImage: Sendable {
     package internal(set) var fences: [DatabaseIndex: DatabaseFence] = [:]
     package internal(set) var continuity = LogContinuity.unbroken
     package internal(set) var wholeSince: Epoch?
-    /// How long the log has been at work, all its starts together.
-    package var age = Milliseconds.zero
-    /// No record that was dropped says a later time of day.
-    package internal(set) var trimmedUntil: WallTime?
+    /// What it remembers of its age.
+    package var age = LogAge()
 
     /// A log that nobody has opened yet.
     package init(log: LogID) {
@@ -52,7 +48,7 @@ package struct LogImage: Sendable {
             active: active.values.sorted { $0.transaction < $1.transaction },
             reversals: reversals.values.sorted { $0.transaction < $1.transaction },
             fences: fences.values.sorted { $0.database < $1.database }, quarantined: 0, continuity: continuity,
-            wholeSince: wholeSince)
+            wholeSince: wholeSince, trimmedUntil: age.trimmedUntil)
     }
 
     // MARK: - Steps
@@ -89,7 +85,7 @@ package struct LogImage: Sendable {
 
     private mutating func append(_ record: LogRecord, _ now: WallTime) -> LSN {
         let lsn = nextLSN
-        records.append(Entry(lsn: lsn, writtenAt: now, age: age, record: record))
+        records.append(Entry(lsn: lsn, writtenAt: now, record: record))
         nextLSN = LSN(rawValue: lsn.rawValue + 1)
         return lsn
     }

@@ -24,7 +24,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
     private enum Work {
         case step(LogWrite, @Sendable (Result<LogReceipt, LogRefusal>) -> Void)
         case flush(@Sendable () -> Void)
-        case trim(retention: Milliseconds, @Sendable (Int) -> Void)
+        case trim(retention: Milliseconds, askedAt: UInt64, @Sendable (Int) -> Void)
     }
 
     private struct Queued {
@@ -39,8 +39,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
     private let life: Life
     private let loop: SimulatedLoop
     private let wall: () -> WallTime
-    private let ageAtStart: Milliseconds
-    private let startedAt: UInt64
+    private var count: AgeCount
     private var queue: [Queued] = []
     private var batch: [Queued]?
     private var lazyTimer: Scheduler.Ticket?
@@ -55,8 +54,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
         self.life = life
         self.loop = loop
         self.wall = wall
-        ageAtStart = disk.image.age
-        startedAt = world.now
+        count = AgeCount(disk.image.age, startedAt: world.now)
         admits = disk.reserveLeft == nil
         watchDisk()
     }
@@ -86,7 +84,7 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
     func flush(_ completion: @escaping @Sendable () -> Void) { enqueue(.flush(completion), .forced) }
 
     func trim(retention: Milliseconds, completion: @escaping @Sendable (Int) -> Void) {
-        enqueue(.trim(retention: retention, completion), .forced)
+        enqueue(.trim(retention: retention, askedAt: world.now, completion), .forced)
     }
 
     // MARK: - The writer
@@ -131,30 +129,40 @@ final class SimulatedLog: TransactionLog, @unchecked Sendable {
 
     /// The sync is over: everything of the batch is durable, and whoever waits for it is told on the loop.
     private func commit(_ steps: [Queued], _ now: WallTime) {
-        disk.image.age = Milliseconds(ageAtStart.count + Int64((world.now - startedAt) / 1_000_000))
         if world.control == .lyingDisk { disk.before = disk.before.suffix(2) + [disk.image] }
         var calls: [@Sendable () -> Void] = []
+        let next = disk.image.nextLSN
         for step in steps {
             switch step.work {
             case .step(let write, let completion):
                 let result = take(write, now)
                 calls.append { completion(result) }
             case .flush(let completion): calls.append(completion)
-            case .trim(let retention, let completion):
-                let dropped = trim(retention)
+            case .trim(let retention, let askedAt, let completion):
+                let dropped = trim(retention, askedAt)
                 calls.append { completion(dropped) }
             }
         }
+        noteAge(next: next)
         if disk.reserveLeft != nil { admits = false }
         let all = calls
         loop.execute { for call in all { call() } }
     }
 
-    private func trim(_ retention: Milliseconds) -> Int {
-        guard let horizon = disk.image.horizon(of: retention) else { return 0 }
+    private func trim(_ retention: Milliseconds, _ askedAt: UInt64) -> Int {
+        let next = disk.image.nextLSN
+        guard let horizon = count.horizon(of: retention, askedAt: askedAt, next: next, at: world.now) else { return 0 }
         let trimmed = disk.image.trim(from: trimCursor, before: horizon, examineMax: 50_000)
         trimCursor = trimmed.resume ?? LSN(rawValue: 1)
+        if trimmed.dropped > 0 { noteAge(next: next, trimmedUntil: trimmed.until) }
         return trimmed.dropped
+    }
+
+    private func noteAge(next: LSN, trimmedUntil: WallTime? = nil) {
+        let hasAdvanced = disk.image.nextLSN != next
+        let noted = count.written(
+            next: next, hasAdvanced: hasAdvanced, trimmedUntil: trimmedUntil, at: world.now)
+        if let noted { disk.image.age = noted }
     }
 
     private func take(_ write: LogWrite, _ now: WallTime) -> Result<LogReceipt, LogRefusal> {

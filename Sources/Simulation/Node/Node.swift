@@ -136,7 +136,7 @@ final class Node: @unchecked Sendable {
         return image.active.values.allSatisfy(\.isParked)
             && image.reversals.values.allSatisfy { $0.parkedReason != nil || image.active[$0.transaction] != nil }
             && process.databases.allSatisfy {
-                $0.regression == nil && $0.isAvailable && ($0.branches.isEmpty || hasParked)
+                $0.regression == nil && $0.isAvailable && ($0.isSettled || hasParked)
             }
     }
 

@@ -186,7 +186,7 @@ extension ServerProcess {
             for row in rows
             where row.epoch < pair.epoch && row.epoch >= image.wholeSince ?? row.epoch
                 && image.active[row.transaction] == nil
-                && !Self.mayHaveBeenTrimmed(row.transaction, until: image.trimmedUntil)
+                && !Self.mayHaveBeenTrimmed(row.transaction, until: image.age.trimmedUntil)
             {
                 let isKnown =
                     image.requests[row.intent.requestID]?.transaction == row.transaction
