@@ -6,12 +6,12 @@ import Foundation
 struct FakeClock: Sendable {
     /// Read by the library whenever a process asks for the time.
     private let file: String
-    private let library: String
+    private let libraries: [String]
 
     /// - Parameter directory: where the clock's file is made; its processes must be able to read there.
     init(in directory: String, called name: String = "clock") throws {
         file = "\(directory)/\(name).faketime"
-        library = try Self.locate()
+        libraries = [try Self.makeTimers(in: directory, name), try Self.locate()]
         try set(ahead: .zero)
     }
 
@@ -24,9 +24,9 @@ struct FakeClock: Sendable {
     /// For the environment of a process that is to see this clock.
     var environment: [String: String] {
         [
-            "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_NO_CACHE": "1",
+            "LD_PRELOAD": libraries.joined(separator: ":"), "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            // Else it moves the limits of waits that are by the monotonic clock all the same: they end at once or never.
+            // Else it moves the limits of waits on conditions that are by the monotonic clock: they end at once or never.
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             // Where the library would have to set it, it moves the environment, next to which Swift looks for a program's arguments.
             "FAKETIME_SHARED": "none none",
@@ -40,6 +40,32 @@ struct FakeClock: Sendable {
         guard chmod(next, 0o644) == 0, rename(next, file) == 0 else {
             throw HarnessError("cannot write \(file): \(String(cString: strerror(errno)))")
         }
+    }
+
+    /// libfaketime moves every absolute timer of timerfd(2), also those by the monotonic clock, and cannot be told not to. This comes before
+    /// it and hands them on as they are.
+    private static let timers = """
+        #define _GNU_SOURCE
+        #include <sys/syscall.h>
+        #include <sys/timerfd.h>
+        #include <unistd.h>
+        int timerfd_settime(int fd, int flags, const struct itimerspec *next, struct itimerspec *former) {
+            return (int)syscall(SYS_timerfd_settime, fd, flags, next, former);
+        }
+        int timerfd_gettime(int fd, struct itimerspec *rest) { return (int)syscall(SYS_timerfd_gettime, fd, rest); }
+
+        """
+
+    private static func makeTimers(in directory: String, _ name: String) throws -> String {
+        let stem = "\(directory)/\(name)-timers"
+        try timers.write(toFile: stem + ".c", atomically: false, encoding: .utf8)
+        // The first is part of the Swift toolchain, which may be reached by another path.
+        let compiler = try (try? Tool.locate("clang")) ?? Tool.locate("gcc")
+        try Tool.check(
+            compiler, ["-shared", "-fPIC", "-O1", "-o", stem + ".so", stem + ".c"],
+            environment: ["PATH": ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin", "TMPDIR": directory])
+        guard chmod(stem + ".so", 0o755) == 0 else { throw HarnessError("chmod \(stem).so") }
+        return stem + ".so"
     }
 
     private static func locate() throws -> String {
