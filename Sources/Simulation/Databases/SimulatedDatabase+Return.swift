@@ -54,7 +54,9 @@ extension SimulatedDatabase {
         madeFirstAttempt(false)
         guard !isOver else { return }
         reconnects += 1
-        after(.milliseconds(min(5000, 50 << min(reconnects, 7)))) { [self] in connectControl() }
+        let pause: UInt64 = isRefused ? .seconds(30) : .milliseconds(min(5000, 50 << min(reconnects, 7)))
+        isRefused = false
+        after(pause) { [self] in connectControl() }
     }
 
     func connectLater(_ link: Link) {
@@ -128,6 +130,7 @@ extension SimulatedDatabase {
             case .refused(let why):
                 world.note(nil, 71, "\(index) is refused: \(why)")
                 onRefused(why)
+                isRefused = true
                 if let backend = control.backend { lose(control, backend) }
             }
         }

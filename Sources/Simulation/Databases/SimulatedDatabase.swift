@@ -94,6 +94,8 @@ final class SimulatedDatabase: DatabaseParticipant, @unchecked Sendable {
     var isReady = false
     var returnNumber = 0
     var reconnects = 0
+    /// Whether the last look refused it: then an operator has to do something first.
+    var isRefused = false
     var olderBackendsAlive = true
     let control = Link()
     var pool: [Link] = []

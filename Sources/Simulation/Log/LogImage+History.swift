@@ -92,11 +92,14 @@ extension LogImage {
     // MARK: - After a loss
 
     /// A backup's copy put in the place of a lost log: nothing is presumed before evidence has been gathered.
-    package func restored(incarnation: Incarnation, now: WallTime) -> LogImage {
+    ///
+    /// - Parameter known: an epoch that the log is known to have reached since.
+    package func restored(incarnation: Incarnation, beyond known: Epoch, now: WallTime) -> LogImage {
         var image = self
         var first = owner.epoch
         if case .broken(let former) = continuity { first = min(first, former.firstLostEpoch) }
-        image.owner = FencePair(epoch: Self.epoch(after: owner.epoch, now), incarnation: incarnation)
+        image.owner = FencePair(
+            epoch: Self.epoch(after: max(owner.epoch, known), now), incarnation: incarnation)
         image.fences = fences.mapValues { fence in
             DatabaseFence(
                 database: fence.database, identity: fence.identity, confirmed: fence.confirmed, former: fence.former,
@@ -107,9 +110,11 @@ extension LogImage {
     }
 
     /// A log made anew under the name of one that is lost.
-    package static func remade(_ log: LogID, databases: Int, incarnation: Incarnation, now: WallTime) -> LogImage {
+    package static func remade(
+        _ log: LogID, databases: Int, incarnation: Incarnation, beyond known: Epoch, now: WallTime
+    ) -> LogImage {
         var image = LogImage(log: log)
-        image.owner = FencePair(epoch: epoch(after: Epoch(rawValue: 0), now), incarnation: incarnation)
+        image.owner = FencePair(epoch: epoch(after: known, now), incarnation: incarnation)
         for number in 1...databases {
             let index = DatabaseIndex(rawValue: UInt8(number))
             image.fences[index] = DatabaseFence(database: index, takesOver: true)

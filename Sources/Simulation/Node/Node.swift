@@ -112,10 +112,13 @@ final class Node: @unchecked Sendable {
     func loseLog(restoringFrom backup: LogImage?) {
         crash("its state directory is lost")
         let incarnation = Incarnation(rawValue: world.identifiers.next())
+        // Whose clock was wrong at an earlier restoration is told so by the fences, and goes on beyond them.
+        let known = world.databases.compactMap { $0.fence(of: disk.image.log)?.pair.epoch }.max() ?? Epoch(rawValue: 0)
         let image =
-            backup?.restored(incarnation: incarnation, now: wall)
+            backup?.restored(incarnation: incarnation, beyond: known, now: wall)
             ?? LogImage.remade(
-                disk.image.log, databases: world.scenario.databases, incarnation: incarnation, now: wall)
+                disk.image.log, databases: world.scenario.databases, incarnation: incarnation, beyond: known,
+                now: wall)
         world.note(nil, 290, "the log of server \(number + 1) is \(backup == nil ? "made anew" : "restored")")
         hasLostLog = true
         world.checker.logIsLost(disk.image.log, image)

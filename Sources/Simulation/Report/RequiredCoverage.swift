@@ -35,7 +35,7 @@ public enum RequiredCoverage {
                 "committing: logged noted", "committing: logged parked", "committing: resolved done",
                 "committing: resolved heuristic", "committing: resolved open",
                 "committing: retry due of a participant", "committing: retry due of the log",
-                "deciding: ABORT refused, full", "deciding: ABORT with reversal refused, full",
+                "deciding: ABORT with reversal refused, full",
                 "deciding: COMMIT refused, full", "deciding: deadline passed", "deciding: logged aborting",
                 "deciding: logged committing", "deciding: retry due of the log",
                 "deciding: voted no (unavailable)", "ending: END refused, full",
@@ -130,6 +130,7 @@ extension RequiredCoverage {
         "aborting: voted no (...): a participant that is told after the deadline what it would have refused",
         "aborting: acknowledgement lost: a database that goes back behind a rollback and shows the branch again, within a transaction's life",
         "adoption verdict contradiction: a row that cannot be read as a payment's, or a confirmation that no database explains",
+        "deciding: ABORT without a reversal refused, full: few payments are aborted before the network is asked, and fewer on a full disk",
         "deciding: voted yes and unknown after the deadline's ABORT is under way",
     ]
 
