@@ -11,6 +11,8 @@ extension LogImage {
         package var until: WallTime?
         /// Where the next one goes on; `nil` when nothing older is left.
         package var resume: LSN?
+
+        package init() {}
     }
 
     /// Drops the records from `first` to before `horizon`, except those of transactions that are active or have an open reversal. With an END
