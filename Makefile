@@ -19,6 +19,7 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 .PHONY: help setup build release run demo test lint format clean
 .PHONY: syscall-faults
 .PHONY: model
+.PHONY: powercut
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,9 @@ syscall-faults: setup ## fail and kill every system call that a workload makes o
 
 model: ## check the protocol's models with spin (QUICK=1: a share of it; see docs/internals/model)
 	@scripts/model
+# IMAGES, SEED, SCENARIOS, ...: see the head of the script.
+powercut: setup ## cut the power of a recorded disk at any moment and look at what is left of the log
+	@scripts/power-cut
 
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)

@@ -141,6 +141,16 @@ let package = Package(
             name: "LogWorkload",
             dependencies: ["Workload", "WAL", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/LogWorkload", swiftSettings: strict),
+        // The power cut: a recorder of what the process does to its files, a disk that forgets, and the program.
+        .target(name: "DiskRecorder", path: "Tests/DiskRecorder", linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "DiskModel", path: "Tests/DiskModel", swiftSettings: strict),
+        .executableTarget(
+            name: "PowerCut",
+            dependencies: [
+                "Coordinator", "DiskModel", "DiskRecorder", "WAL", "Workload",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/PowerCut", swiftSettings: strict),
 
         // Tests.
         .testTarget(name: "PaymentsTests", dependencies: ["Payments"], swiftSettings: strict),
@@ -196,6 +206,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests", dependencies: ["Simulation", "WAL", "Coordinator", "Payments"],
             swiftSettings: strict),
+        .testTarget(name: "DiskModelTests", dependencies: ["DiskModel"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.
         .testTarget(

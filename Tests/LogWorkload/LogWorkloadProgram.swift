@@ -146,7 +146,7 @@ struct Check: ParsableCommand {
         let check = LogCheck(of: stateDirectory, against: transcript)
         var findings = check.findings
         if findings.isEmpty, append {
-            findings = LogCheck.findingsOfGoingOn(in: stateDirectory, after: transcript, check)
+            findings = GoingOn.findings(in: stateDirectory, after: transcript, check)
         }
         let counts = transcript.counts
         complain(

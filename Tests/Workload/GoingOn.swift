@@ -1,18 +1,16 @@
 import Coordinator
 import Glibc
-import Synchronization
 import WAL
 
-extension LogCheck {
-    /// Opens a log that was checked, finishes what it holds and makes a few payments more, and checks it again.
-    ///
-    /// - Returns: what is wrong.
-    package static func findingsOfGoingOn(
-        in path: String, after transcript: Transcript, _ check: LogCheck, payments: Int = 3
-    ) -> [String] {
-        var transcript = transcript
-        transcript.take(.settled(check.settled))
-        let sink = MemorySink()
+/// What a server does that finds a log after a crash: it takes the log over, finishes what is there and makes payments.
+package enum GoingOn {
+    /// - Parameters:
+    ///   - check: of the log as it was found.
+    ///   - transcript: up to the crash.
+    /// - Returns: why it could not; `nil` if it did.
+    package static func play(
+        in path: String, after transcript: Transcript, _ check: LogCheck, payments: Int = 3, to sink: any EventSink
+    ) -> String? {
         var options = PlayOptions()
         options.payments = payments
         options.inFlight = 2
@@ -25,9 +23,20 @@ extension LogCheck {
                     _ = write(STDERR_FILENO, bytes, bytes.count)
                     _exit(1)
                 })
+            return nil
         } catch {
-            return ["cannot be opened: \(error)"]
+            return "cannot be opened: \(error)"
         }
+    }
+
+    /// Goes on with a log that was checked, and checks it again.
+    ///
+    /// - Returns: what is wrong.
+    package static func findings(in path: String, after transcript: Transcript, _ check: LogCheck) -> [String] {
+        var transcript = transcript
+        transcript.take(.settled(check.settled))
+        let sink = MemorySink()
+        if let fault = play(in: path, after: transcript, check, to: sink) { return [fault] }
         for line in sink.lines { if let event = Event(line) { transcript.take(event) } }
         return LogCheck(of: path, against: transcript).findings.map { "after going on: \($0)" }
     }

@@ -33,8 +33,10 @@ package struct Ledger: Sendable {
     }
 
     package let content: Content
-    /// Record N is that of LSN N + 1.
-    package private(set) var records: [Entry] = []
+    /// The record of LSN N + 1 is entry N of both together; the later ones apart, so that a copy is cheap.
+    private var folded: [Entry] = []
+    private var tail: [Entry] = []
+    private static let tailMax = 256
     package private(set) var open: [TransactionID: Open] = [:]
     package private(set) var reversals: [TransactionID: ReversalTask] = [:]
     package private(set) var requests: [RequestID: RequestEntry] = [:]
@@ -46,6 +48,16 @@ package struct Ledger: Sendable {
     package private(set) var trimmedBefore = WallTime(microseconds: .min)
 
     package init(_ content: Content) { self.content = content }
+
+    package var recordCount: Int { folded.count + tail.count }
+    package func entry(_ index: Int) -> Entry { index < folded.count ? folded[index] : tail[index - folded.count] }
+
+    /// To be called now and then.
+    mutating func fold() {
+        guard tail.count >= Self.tailMax else { return }
+        folded += tail
+        tail = []
+    }
 
     package var epoch: Epoch { owner?.epoch ?? Epoch(rawValue: 0) }
 
@@ -70,8 +82,20 @@ package struct Ledger: Sendable {
     }
 
     /// Whether a BEGIN may find its request_id free because trimming has dropped the claim.
-    package func mayBeFree(_ request: RequestID) -> Bool {
-        guard let end = ends[request], let writtenAt = records[end].writtenAt else { return false }
+    func isClaimTrimmed(_ asked: Transcript.Asked) -> Bool {
+        asked.step == .begin && mayBeFree(content.request(asked.payment))
+    }
+
+    /// Why the answer is not that of the log's rules; `nil` if it may be.
+    func fault(of answer: Answer, to asked: Transcript.Asked) -> String? {
+        let expected = self.answer(to: asked.step, of: asked.payment)
+        if answer == expected || answer == .full || (answer == .taken && isClaimTrimmed(asked)) { return nil }
+        return "step \(asked.sequence) (\(asked.step.token) of payment \(asked.payment)) was answered "
+            + "\(answer.rawValue), by the rules it is \(expected.rawValue)"
+    }
+
+    private func mayBeFree(_ request: RequestID) -> Bool {
+        guard let end = ends[request], let writtenAt = entry(end).writtenAt else { return false }
         return writtenAt < trimmedBefore
     }
 
@@ -132,7 +156,7 @@ package struct Ledger: Sendable {
     /// Takes a step that the log has taken.
     package mutating func take(_ step: Step, of number: UInt64, writtenAt: WallTime?) {
         let transaction = content.transaction(number)
-        if let record = record(of: step, of: number) { records.append(Entry(record: record, writtenAt: writtenAt)) }
+        if let record = record(of: step, of: number) { tail.append(Entry(record: record, writtenAt: writtenAt)) }
         switch step {
         case .start(let incarnation):
             owner = FencePair(epoch: Epoch(rawValue: epoch.rawValue + 1), incarnation: incarnation)
@@ -158,7 +182,7 @@ package struct Ledger: Sendable {
             if outcome == .committed { claim(number, .approved) }
             open[transaction] = nil
             if requests[content.request(number)]?.transaction == transaction {
-                ends[content.request(number)] = records.count - 1
+                ends[content.request(number)] = recordCount - 1
             }
         case .park(let participant):
             open[transaction]?.parkings.removeAll { $0.participant == participant }

@@ -26,11 +26,12 @@ package struct LogCheck: Sendable {
     ///
     /// - Parameter transcript: begins with the making of the log.
     package init(of path: String, against transcript: Transcript) {
-        guard let content = transcript.content else {
+        guard let base = transcript.base else {
             preconditionFailure("the events do not begin with the line of a workload")
         }
         self.transcript = transcript
-        ledger = Ledger(content)
+        ledger = base
+        findings = transcript.faults
         do throws(LogError) {
             let reader = try LogReader(path: path)
             let verification = try reader.verify()
@@ -44,8 +45,8 @@ package struct LogCheck: Sendable {
             try compareState(try reader.snapshot())
             try compareRequests(reader, count: verification.requests)
         } catch {
-            // Before the first answer nothing was promised, not even a log.
-            if error.code == .missing, transcript.lastAnswered == 0 { return }
+            // Before the first answer nothing was promised, not even a log; a start makes one.
+            if error.code == .missing || error.code == .notALog, transcript.lastAnswered == 0 { return }
             note("cannot be read: \(error)")
         }
     }
@@ -83,7 +84,7 @@ package struct LogCheck: Sendable {
             switch asked.standing {
             case .void: continue
             case .answered(let answer, let clock):
-                judge(answer, of: asked)
+                if let fault = ledger.fault(of: answer, to: asked) { note(fault) }
                 if answer == .taken { take(asked, clock) }
             case .found(let clock): take(asked, clock)
             case .open:
@@ -109,7 +110,7 @@ package struct LogCheck: Sendable {
         }
     }
 
-    private var nextLSN: LSN { LSN(rawValue: UInt64(ledger.records.count) + 1) }
+    private var nextLSN: LSN { LSN(rawValue: UInt64(ledger.recordCount) + 1) }
 
     private mutating func take(_ asked: Transcript.Asked, _ clock: WallTime) {
         ledger.take(asked.step, of: asked.payment, writtenAt: clock)
@@ -124,35 +125,27 @@ package struct LogCheck: Sendable {
 
     private mutating func takeWithoutRecord(_ asked: Transcript.Asked) {
         ledger.take(asked.step, of: asked.payment, writtenAt: nil)
-        if case .trim = asked.step { return }
-        fenceChoices.append(
-            (ledger.fences, Event.Settled(sequence: asked.sequence, clock: WallTime(microseconds: 0))))
-    }
-
-    private func isClaimTrimmed(_ asked: Transcript.Asked) -> Bool {
-        asked.step == .begin && ledger.mayBeFree(ledger.content.request(asked.payment))
+        let step = Event.Settled(sequence: asked.sequence, clock: WallTime(microseconds: 0))
+        if case .trim = asked.step {
+            // Some of it may have been done, or all.
+            settled.append(step)
+        } else {
+            fenceChoices.append((ledger.fences, step))
+        }
     }
 
     private func mayBeTaken(_ asked: Transcript.Asked) -> Bool {
-        ledger.answer(to: asked.step, of: asked.payment) == .taken || isClaimTrimmed(asked)
-    }
-
-    private mutating func judge(_ answer: Ledger.Answer, of asked: Transcript.Asked) {
-        let expected = ledger.answer(to: asked.step, of: asked.payment)
-        if answer == expected || answer == .full { return }
-        if answer == .taken, isClaimTrimmed(asked) { return }
-        note(
-            "step \(asked.sequence) (\(asked.step.token) of payment \(asked.payment)) was answered \(answer.rawValue), "
-                + "by the rules it is \(expected.rawValue)")
+        ledger.answer(to: asked.step, of: asked.payment) == .taken || ledger.isClaimTrimmed(asked)
     }
 
     // MARK: what is there
 
     private mutating func compareRecords() {
-        for (index, entry) in ledger.records.enumerated() {
+        for index in 0..<ledger.recordCount {
+            let entry = ledger.entry(index)
             let lsn = LSN(rawValue: UInt64(index) + 1)
             guard let found = there.removeValue(forKey: lsn) else {
-                if !isDroppable(entry, isLast: index == ledger.records.count - 1) {
+                if !isDroppable(entry, isLast: index == ledger.recordCount - 1) {
                     note("LSN \(lsn) is missing: \(describe(entry.record))")
                 }
                 continue
@@ -182,8 +175,10 @@ package struct LogCheck: Sendable {
     private mutating func compareState(_ snapshot: LogSnapshot) throws(LogError) {
         if snapshot.nextLSN != nextLSN { note("the next LSN is \(snapshot.nextLSN), expected \(nextLSN)") }
         if snapshot.log != ledger.content.log { note("the log is \(snapshot.log), expected \(ledger.content.log)") }
-        if snapshot.owner != ledger.owner {
-            note("the owner is \(snapshot.owner), expected \(ledger.owner.map { "\($0)" } ?? "none")")
+        // A log that was made is owned by nobody before its first start.
+        let nobody = FencePair(epoch: Epoch(rawValue: 0), incarnation: Incarnation(rawValue: 0))
+        if snapshot.owner != ledger.owner ?? nobody {
+            note("the owner is \(snapshot.owner), expected \(ledger.owner ?? nobody)")
         }
         if snapshot.quarantined != 0 { note("\(snapshot.quarantined) values are in the quarantine") }
         if snapshot.continuity.isBroken { note("the log says that it is broken") }
