@@ -127,6 +127,12 @@ enum FileSystem {
         return fstat(descriptor, &status) == 0 ? Int(status.st_size) : nil
     }
 
+    /// `nil` if it cannot be asked for.
+    static func size(of path: String) -> Int? {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : nil
+    }
+
     /// The directory that `path` lies in.
     static func parent(of path: String) -> String {
         var trimmed = Substring(path)

@@ -99,9 +99,11 @@ public final class LMDBLog: TransactionLog {
         }
         signal(SIGXFSZ, SIG_IGN)
         let path = directory.path
+        let map = mapBytes(configuration.mapBytes)
+        let isNew = try LogStore.makeIfMissing(in: path, newLogID, mapBytes: map)
         try FileSystem.settle(path + "/" + Environment.dataFileName)
         let environment = try Environment(
-            directory: path, access: .owner(mapBytes: mapBytes(configuration.mapBytes)))
+            directory: path, access: .owner(mapBytes: map))
         let owned: OwnedLog
         let lookUps: ReadTransaction
         do throws(LMDBFailure) {
@@ -109,12 +111,17 @@ public final class LMDBLog: TransactionLog {
         } catch {
             throw LogError(error, doing: "cannot check the readers of the log in \(path)")
         }
-        _ = probe?(.opened)
-        owned = try LogStore.takeOver(environment, incarnation: incarnation, newLogID: newLogID, now: clock())
-        if owned.isNew {
-            try FileSystem.syncDirectory(path)
+        // Even of a log that was there: a start that was killed may have made it and not come to this.
+        try FileSystem.syncDirectory(path)
+        do throws(LogError) {
             try FileSystem.syncDirectory(FileSystem.parent(of: path))
+        } catch {
+            // A directory that somebody else made for us may lie in one that we may not read.
+            if isNew || error.code != .notPermitted { throw error }
         }
+        _ = probe?(.opened)
+        owned = try LogStore.takeOver(
+            environment, incarnation: incarnation, newLogID: newLogID, isMade: isNew, now: clock())
         do throws(LMDBFailure) {
             lookUps = try ReadTransaction(environment)
             lookUps.reset()

@@ -32,6 +32,8 @@ public final class LogReader: Sendable {
             throw LogError(
                 .missing, "there is no log in \(path). Check the path of the state directory.", systemCode: ENOENT)
         }
+        // LMDB would want to make a log of it.
+        guard FileSystem.size(of: path + "/" + Environment.dataFileName) != 0 else { throw Self.notALog(path, nil) }
         let environment = try Environment(directory: path, access: access)
         let store: LogStore
         do throws(LMDBFailure) {
@@ -40,12 +42,16 @@ public final class LogReader: Sendable {
             }
         } catch {
             guard error.isMissing else { throw LogError(error, doing: "cannot read the log in \(path)") }
-            throw LogError(
-                .notALog, "the file in \(path) is not a log of this program, or was never finished. Check the path.",
-                systemCode: error.code)
+            throw Self.notALog(path, error.code)
         }
         self.store = Mutex(store)
         try read { store, reading throws(LogError) in try store.checkFormat(in: reading) }
+    }
+
+    private static func notALog(_ path: String, _ code: Int32?) -> LogError {
+        LogError(
+            .notALog, "the file in \(path) is not a log of this program, or was never finished. Check the path.",
+            systemCode: code)
     }
 
     /// A reader in the process of the owner, on the environment that the owner has open: for tests.

@@ -30,7 +30,7 @@ public enum LogRestoration {
         try refuseLog(in: directory.path)
         let reader = try LogReader(path: backup)
         let snapshot = try reader.snapshot()
-        let staging = try Staging(in: directory.path)
+        let staging = try Staging(in: directory.path, named: Staging.restoring)
         try staging.copy(backup + "/" + Environment.dataFileName)
         // A backup is marked when it is made; what a second one lost began no earlier than what the first one did.
         var first = snapshot.owner.epoch
@@ -65,7 +65,7 @@ public enum LogRestoration {
         now: WallTime
     ) throws(LogError) -> Made {
         try refuseLog(in: directory.path)
-        let staging = try Staging(in: directory.path)
+        let staging = try Staging(in: directory.path, named: Staging.restoring)
         let loss = LogBreak(cause: .lost, firstLostEpoch: Epoch(rawValue: 0), at: now)
         let owner = FencePair(epoch: epoch(after: known ?? Epoch(rawValue: 0), now), incarnation: incarnation)
         try staging.write { store, txn, context throws(LMDBFailure) in
@@ -111,77 +111,6 @@ public enum LogRestoration {
                 "there is a log in \(path), and a log is never written over. Move that directory away first: it may hold what "
                     + "the other one lacks.")
         }
-    }
-}
-
-/// A log that is being made, beside its place.
-private struct Staging {
-    /// Enough for any copy: addresses, neither memory nor disk.
-    static let mapBytes = 1 << 40
-
-    private let parent: String
-    private var path: String { parent + "/restoring" }
-    private var file: String { path + "/" + Environment.dataFileName }
-
-    init(in parent: String) throws(LogError) {
-        self.parent = parent
-        // What a restoration that was killed left behind is of no use.
-        unlink(file)
-        unlink(path + "/lock.mdb")
-        guard mkdir(path, LogLimits.directoryMode) == 0 || errno == EEXIST else {
-            throw FileSystem.failure("cannot make \(path)", errno)
-        }
-    }
-
-    func copy(_ source: String) throws(LogError) {
-        let from = open(source, O_RDONLY | O_CLOEXEC)
-        guard from >= 0 else { throw FileSystem.failure("cannot open \(source)", errno) }
-        defer { close(from) }
-        let to = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, LogLimits.fileMode)
-        guard to >= 0 else { throw FileSystem.failure("cannot make \(file)", errno) }
-        defer { close(to) }
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let count = read(from, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw FileSystem.failure("cannot read \(source)", errno) }
-            if count == 0 { break }
-            var offset = 0
-            while offset < count {
-                let written = buffer[offset..<count].withUnsafeBytes { Glibc.write(to, $0.baseAddress, $0.count) }
-                if written < 0, errno == EINTR { continue }
-                guard written > 0 else { throw FileSystem.failure("cannot write \(file)", errno) }
-                offset += written
-            }
-        }
-        guard fsync(to) == 0 else { throw FileSystem.failure("cannot sync \(file)", errno) }
-    }
-
-    /// One transaction, durable when this returns.
-    func write(
-        _ body: (LogStore, borrowing WriteTransaction, inout StepContext) throws(LMDBFailure) -> Void
-    ) throws(LogError) {
-        let environment = try Environment(directory: path, access: .owner(mapBytes: Self.mapBytes))
-        do throws(LMDBFailure) {
-            let txn = try WriteTransaction(environment)
-            let store = try LogStore(environment, in: txn.reading, creating: true)
-            var context = StepContext(now: WallTime(microseconds: 0), nextLSN: LSN(rawValue: 1))
-            try body(store, txn, &context)
-            try txn.commit()
-        } catch {
-            throw LogError(error, doing: "cannot write the log in \(path)")
-        }
-    }
-
-    func moveIntoPlace() throws(LogError) {
-        try FileSystem.syncDirectory(path)
-        guard rename(file, parent + "/" + Environment.dataFileName) == 0 else {
-            throw FileSystem.failure("cannot move the log into \(parent)", errno)
-        }
-        unlink(path + "/lock.mdb")
-        rmdir(path)
-        try FileSystem.syncDirectory(parent)
-        try FileSystem.syncDirectory(FileSystem.parent(of: parent))
     }
 }
 

@@ -34,6 +34,53 @@ struct OpeningTests {
         again.log.close()
     }
 
+    /// Goal: a log gets its name when it is whole; what a start left behind that was stopped while it made one is in nobody's way.
+    @Test func makingThatWasStopped() async throws {
+        let directory = try TestDirectory()
+        let staging = directory.path + "/creating"
+        try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: false)
+        for name in ["data.mdb", "lock.mdb"] {
+            #expect(FileManager.default.createFile(atPath: staging + "/" + name, contents: Data(count: 5000)))
+        }
+        let test = try TestLog(in: directory)
+        #expect(test.log.isNew)
+        #expect(test.log.owner.epoch == Epoch(rawValue: 1))
+        test.log.close()
+        #expect(!FileManager.default.fileExists(atPath: staging))
+        #expect(try LogReader(path: directory.path).verify().isSound)
+
+        // Stopped after the log was in its place.
+        try FileManager.default.createDirectory(atPath: staging, withIntermediateDirectories: false)
+        #expect(FileManager.default.createFile(atPath: staging + "/lock.mdb", contents: Data(count: 10)))
+        let again = try TestLog(in: directory)
+        #expect(!again.log.isNew)
+        again.log.close()
+        #expect(!FileManager.default.fileExists(atPath: staging))
+    }
+
+    /// Goal: a log that was made and that no server has owned yet can be read and is sound.
+    @Test func madeAndNotOwned() throws {
+        let directory = try TestDirectory()
+        #expect(try LogStore.makeIfMissing(in: directory.path, Sample.log, mapBytes: 1 << 20))
+        #expect(try !LogStore.makeIfMissing(in: directory.path, Sample.log, mapBytes: 1 << 20))
+        let reader = try LogReader(path: directory.path)
+        #expect(try reader.verify().findings == [])
+        #expect(try reader.snapshot().owner.epoch == Epoch(rawValue: 0))
+        #expect(try reader.snapshot().nextLSN == LSN(rawValue: 1))
+    }
+
+    /// Goal: an empty file is called what it is.
+    @Test func emptyFile() throws {
+        let directory = try TestDirectory()
+        #expect(FileManager.default.createFile(atPath: directory.path + "/data.mdb", contents: nil))
+        do {
+            _ = try LogReader(path: directory.path)
+            Issue.record("an empty file was read as a log")
+        } catch {
+            #expect(error.code == .notALog)
+        }
+    }
+
     /// Goal: each start writes the next epoch with its own incarnation, and says so in the history; the log's name
     /// stays.
     @Test func eachStartRaisesTheEpoch() throws {

@@ -21,10 +21,31 @@ struct OwnedLog: Sendable {
 }
 
 extension LogStore {
-    /// Makes the log if there is none, checks what is unfinished, and takes ownership: the next epoch, this
+    /// Makes a log that nobody has owned, if there is none: beside its place, because a file that was cut off while it was being made
+    /// could not be told from a log that was damaged.
+    ///
+    /// - Returns: whether it was made.
+    static func makeIfMissing(in path: String, _ log: LogID, mapBytes: Int) throws(LogError) -> Bool {
+        guard !FileSystem.exists(path + "/" + Environment.dataFileName) else {
+            Staging.tidy(in: path, named: Staging.creating)
+            return false
+        }
+        let staging = try Staging(in: path, named: Staging.creating)
+        try staging.write(mapBytes: mapBytes) { store, txn, context throws(LMDBFailure) in
+            try txn.put(store.meta, Keys.format, MetaCodec.encodeFormat(LogFormat.current))
+            try txn.put(store.meta, Keys.log, MetaCodec.encode(log))
+            let nobody = FencePair(epoch: Epoch(rawValue: 0), incarnation: Incarnation(rawValue: 0))
+            try txn.put(store.meta, Keys.owner, MetaCodec.encode(nobody))
+            try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(context.nextLSN))
+        }
+        try staging.moveIntoPlace()
+        return true
+    }
+
+    /// Makes the log in a file without one, checks what is unfinished, and takes ownership: the next epoch, this
     /// incarnation, and a record that says so, all in one transaction that is durable when this returns.
     static func takeOver(
-        _ environment: Environment, incarnation: Incarnation, newLogID: LogID, now: WallTime
+        _ environment: Environment, incarnation: Incarnation, newLogID: LogID, isMade: Bool, now: WallTime
     ) throws(LogError) -> OwnedLog {
         do {
             let txn = try WriteTransaction(environment)
@@ -52,7 +73,7 @@ extension LogStore {
             let bytesInUse = try store.bytesInUse(in: txn.reading)
             try txn.commit()
             return OwnedLog(
-                store: store, log: log, owner: owner, nextLSN: context.nextLSN, isNew: isNew,
+                store: store, log: log, owner: owner, nextLSN: context.nextLSN, isNew: isNew || isMade,
                 quarantined: context.quarantined, bytesInUse: bytesInUse, lastWrittenAt: lastWrittenAt, age: age,
                 quarantinedTransactions: quarantined)
         } catch let failure as LMDBFailure {
