@@ -126,13 +126,27 @@ extension PaymentCoordinator {
         events.emit(
             .error, .heuristic, .transactionID(record.transaction.description),
             .message("\(record.participant): \(record.evidence)"))
+        write(record, attempt: 1, then: done)
+    }
+
+    /// Writes a parking; what there is no room for is written later, because no machine comes back to it.
+    ///
+    /// - Parameter done: called after the first attempt: a full log does not keep the others waiting for what is not decided anyway.
+    private func write(_ record: ParkedRecord, attempt: Int, then done: @escaping @Sendable () -> Void) {
         log.append(.park(record), urgency: .forced) { [self] result in
-            if case .failure(let refusal) = result {
-                events.emit(.error, .log, .message("\(record.transaction) could not be parked: \(refusal)"))
-            } else {
-                faults.hit(.decisionRecovered)
+            onLoop { [self] in
+                switch result {
+                case .success: faults.hit(.decisionRecovered)
+                case .failure(let refusal):
+                    events.emit(.error, .log, .message("\(record.transaction) could not be parked: \(refusal)"))
+                    guard refusal == .full else { break }
+                    let wait = settings.logRetry.delay(afterAttempt: attempt)
+                    loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
+                        write(record, attempt: attempt + 1) {}
+                    }
+                }
+                done()
             }
-            onLoop(done)
         }
     }
 

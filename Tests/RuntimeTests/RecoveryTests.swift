@@ -152,6 +152,22 @@ import Testing
         #expect(world.count(.reversalEnqueued) == 2)
     }
 
+    /// Goal: a parking of recovery's own that finds no room is written when there is room, not at the next start, and keeps nobody waiting.
+    @Test func aParkingOfRecoveryIsTriedUntilItIsWritten() async throws {
+        let world = World()
+        let begin = Payment("r1").begin(1)
+        _ = try world.log.write(.begin(begin)).get()
+        world.log.refuseAsFull(\.isPark)
+        let seen = World.sighting(witnessed: [begin.transaction])
+        let isDecided = world.carryOut(try world.plan(observations: [Self.first: seen]))
+        try await eventually("the start goes on") { isDecided.isOn }
+        try await eventually("the parking was tried twice") { world.trace.count("refused PARK db1") >= 2 }
+        world.log.refuseAsFull { _ in false }
+        try await eventually("it is parked") { world.trace.contains("durable PARK db1") }
+        #expect(world.log.active(begin.transaction)?.isParked == true)
+        #expect(world.count(.heuristic) == 1)
+    }
+
     /// Goal: a payment that a database shows as made is never undone on our own: parked before the start goes on, shown and counted.
     @Test(arguments: [false, true])
     func aWitnessWithoutACommitIsParked(isAborted: Bool) async throws {

@@ -133,12 +133,22 @@ final class Checker {
 
     func resolveOrdered(_ order: ResolveOrder, log: SimulatedLog) {
         let transaction = order.begin.transaction
-        guard let facts = facts[transaction], facts.decision == order.decision else {
+        guard let facts = facts[transaction], isDecided(facts, order, log) else {
             return fail(
                 .decisionBeforeResolve, transaction,
                 "\(order.branch.participant) is told \(order.decision), and that is not durable")
         }
         if order.branch.participant == .clearing { confirmArrives(transaction) }
+    }
+
+    /// Of a log that lost its records only what is in it counts.
+    private func isDecided(_ facts: Facts, _ order: ResolveOrder, _ log: SimulatedLog) -> Bool {
+        guard facts.disturbances.contains(.lostLog) else { return facts.decision == order.decision }
+        switch log.disk.image.active[facts.transaction]?.decision {
+        case .commit: return order.decision == .committed
+        case .abort: return order.decision == .aborted
+        case .undecided, nil: return false
+        }
     }
 
     func reversalOrdered(_ order: ReversalOrder, log: SimulatedLog) { reversalArrives(order.transaction) }
