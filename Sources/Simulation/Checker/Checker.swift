@@ -111,6 +111,10 @@ final class Checker {
     /// A server's log was lost; what takes its place knows less, or nothing.
     func logIsLost(_ log: LogID, _ image: LogImage) {
         histories[log] = HistoryCheck()
+        // What it remembers of request_ids is remembered; the rest begins anew.
+        finalAnswers = finalAnswers.filter { key, answer in
+            key.log != log || image.requests[key.request]?.transaction == answer.transaction
+        }
         for facts in facts.values where facts.log == log {
             let isKnown = image.ended([facts.transaction]).isEmpty == false && facts.outcome != nil
             let isOpen = image.active[facts.transaction] != nil || image.reversals[facts.transaction] != nil
