@@ -25,7 +25,12 @@ public struct TokenKey: Sendable {
     ///
     /// - Returns: the key, and whether it was made now.
     public static func load(from path: String) throws(TokenKeyError) -> (key: TokenKey, isNew: Bool) {
-        if let key = try read(path) { return (key, false) }
+        if let key = try read(path) {
+            // A start that was killed may have made it and not come to this. One that an operator has put there may lie where nothing is
+            // ever written, so a failure says nothing.
+            _ = syncDirectory(of: path)
+            return (key, false)
+        }
         var generator = SystemRandomNumberGenerator()
         let secret = (0..<bytes).map { _ in UInt8.random(in: 0...255, using: &generator) }
         try create(path, secret)
@@ -69,7 +74,9 @@ public struct TokenKey: Sendable {
     }
 
     private static func create(_ path: String, _ secret: [UInt8]) throws(TokenKeyError) {
-        makeParents(of: path)
+        guard makeParents(of: path) else {
+            throw TokenKeyError(path: path, problem: "cannot be made durable: \(String(cString: strerror(errno)))")
+        }
         // A name of its own for each attempt: one that a crash left behind is in nobody's way, nor is a process of the same number in
         // another container.
         let temporary = "\(path).\(UInt64.random(in: .min ... .max)).new"
@@ -106,12 +113,14 @@ public struct TokenKey: Sendable {
         return fsync(descriptor) == 0
     }
 
-    private static func makeParents(of path: String) {
+    /// - Returns: whether those that were made are durable. That one could not be made is told when the file cannot be.
+    private static func makeParents(of path: String) -> Bool {
         var prefix = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: false).dropLast() {
             prefix += part + "/"
-            mkdir(prefix, 0o700)
+            if mkdir(prefix, 0o700) == 0, !syncDirectory(of: String(prefix.dropLast())) { return false }
         }
+        return true
     }
 
     /// The token of a card.
