@@ -20,6 +20,7 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 .PHONY: syscall-faults
 .PHONY: model
 .PHONY: powercut
+.PHONY: crash
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +65,11 @@ model: ## check the protocol's models with spin (QUICK=1: a share of it; see doc
 # IMAGES, SEED, SCENARIOS, ...: see the head of the script.
 powercut: setup ## cut the power of a recorded disk at any moment and look at what is left of the log
 	@scripts/power-cut
+
+# SEED, ONLY (point, point:n or point:n:action; with SOAK an iteration), SHARE (each n-th plan), JOBS, SOAK (30m) as `crash --help` has them.
+crash: build ## make the programs fail at every point, or at random ones for a time: make crash SOAK=30m SEED=7
+	$(SCRATCH_PATH)/debug/crash $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(SHARE),--share $(SHARE)) \
+	    $(if $(JOBS),--jobs $(JOBS)) $(if $(SOAK),--soak $(SOAK))
 
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)

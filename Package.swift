@@ -208,9 +208,11 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "DiskModelTests", dependencies: ["DiskModel"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
-        // Black box: real processes, a private PostgreSQL, the simulator. Imports nothing of ours.
+        // Black box: real processes, a private PostgreSQL, the simulator. They import nothing of ours.
+        .target(name: "Harness", path: "Tests/Harness", swiftSettings: strict),
+        .executableTarget(name: "crash", dependencies: ["Harness"], path: "Tests/crash", swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["Server", "recover", "ClearingSimulator"],
+            name: "IntegrationTests", dependencies: ["Harness", "Server", "recover", "ClearingSimulator"],
             swiftSettings: strict),
     ]
 )

@@ -22,7 +22,7 @@ struct BackupCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let faults = FaultInjector(try NodeSettings.faults(location.source))
+        let faults = FaultInjector(try NodeSettings.faults(location.source)) { Output.talk("recover: injected: \($0)") }
         let backup = try LogTools(stateDirectory: location.stateDirectory).backUp(to: directory, faults: faults)
         guard !json else { return Output.line(try JSONDocument.text(Document(backup))) }
         let last = backup.lastLSN.map { "up to LSN \($0)" } ?? "without records"

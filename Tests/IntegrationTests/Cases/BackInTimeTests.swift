@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A database that was restored from a backup, or failed over to a replica that lagged behind.
     @Suite struct BackInTimeTests {

@@ -1,5 +1,7 @@
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Input that must be refused, and must leave no trace.
     @Suite struct BadInputTests {

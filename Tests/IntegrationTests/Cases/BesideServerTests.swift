@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// `recover` beside a server at work looks, and does not act.
     @Suite struct BesideServerTests {

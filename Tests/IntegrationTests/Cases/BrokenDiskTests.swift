@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The file system of the log breaks while the server runs, or files may not grow any more.
     @Suite struct BrokenDiskTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Somebody sets the machine's clock, while the server runs or while it is down: nothing expires, is trimmed or is reversed by it.
     @Suite struct ClockJumpTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Two copies of one state directory never work on the same databases: the databases know which of them is the one.
     @Suite struct CloneTests {

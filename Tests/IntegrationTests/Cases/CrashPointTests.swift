@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The server dies at each point of the protocol; what it left is found as expected, and brought to its end.
     @Suite struct CrashPointTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A database whose clock is not ours, or is set while it runs.
     @Suite struct DatabaseClockTests {

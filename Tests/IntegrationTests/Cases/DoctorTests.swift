@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// `recover doctor` against real participants.
     @Suite struct DoctorTests {

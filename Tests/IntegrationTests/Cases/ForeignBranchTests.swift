@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Prepared transactions that are not ours are listed and left as they are, whatever they are called.
     @Suite struct ForeignBranchTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The disk of the log is full to its last block. What was begun is finished out of the reserve, new payments are refused before
     /// that, and service opens by itself when there is room again.

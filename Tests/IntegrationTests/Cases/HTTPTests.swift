@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// HTTP/1.1 on the port of the line protocol, as curl speaks it.
     @Suite struct HTTPTests {

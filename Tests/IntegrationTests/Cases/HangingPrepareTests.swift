@@ -2,6 +2,8 @@ import Foundation
 import Synchronization
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A connection of the running server hangs: at a lock, or waiting for a synchronous standby that does not come.
     @Suite struct HangingPrepareTests {

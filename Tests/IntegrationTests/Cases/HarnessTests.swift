@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The tools of these tests must see what is wrong: each is shown something that is.
     @Suite struct HarnessTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// One request_id is one payment, and every answer to it is true.
     @Suite struct IdempotencyTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A connection of a dead server may prepare its branch after recovery has looked: the branch is never left and never
     /// committed.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Starting, stopping, and what is refused at a start.
     @Suite struct LifecycleTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The line protocol as its clients know it.
     @Suite struct LineProtocolTests {

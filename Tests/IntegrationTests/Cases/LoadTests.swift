@@ -1,5 +1,7 @@
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Many payments at once, with a network that fails and a server that is killed.
     @Suite struct LoadTests {

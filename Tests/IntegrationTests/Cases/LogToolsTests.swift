@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// `recover` as the tool that looks at the log itself, after real payments.
     @Suite struct LogToolsTests {

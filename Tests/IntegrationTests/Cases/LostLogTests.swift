@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The state directory is gone: what was answered is still true, and nothing is decided by a guess.
     @Suite struct LostLogTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// An operator finishes a branch by hand behind the coordinator's back. "Does not exist" then proves nothing: the payment's row
     /// is the witness of what was done.

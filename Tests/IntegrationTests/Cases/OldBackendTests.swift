@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A start ends the connections of its own log's earlier epochs, and no session that only looks like one.
     @Suite struct OldBackendTests {

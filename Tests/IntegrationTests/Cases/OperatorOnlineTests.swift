@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Operators' orders beside a server that serves.
     @Suite struct OperatorOnlineTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Operators decide what nobody else may, where no server runs.
     @Suite struct OperatorTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A participant is away. New payments are refused before anything is begun; what was begun is brought to its end.
     @Suite struct OutageTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A participant that is down keeps nobody from finishing the others; it is finished when it returns.
     @Suite struct ParticipantDownTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Plans of a log that has lost its tail, as scripts and plan files see them.
     @Suite struct RecoverEvidenceTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Recovery dies at each of its own steps and is run again; it is run twice; it is run dry.
     @Suite struct RecoverKilledTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// What `recover list` and `recover show` tell, and that they change nothing.
     @Suite struct RecoverListShowTests {

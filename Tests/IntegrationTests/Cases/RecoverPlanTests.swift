@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// The plan as a file, parts of it, and what `recover` tells scripts and terminals.
     @Suite struct RecoverPlanTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 /// Measurements, carried out only on request: scripts/recovery-time. They print figures and assert ratios.
 ///
 /// Apart from the other suites, whose time limit is too short for them.

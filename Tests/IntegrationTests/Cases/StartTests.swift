@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// A participant that is down never keeps the server from starting.
     @Suite struct StartTests {

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// System calls on the log that fail, or at which the process is killed.
     @Suite(.enabled(if: Strace.isAvailable, "needs strace and the right to trace; SKIPPED above says what is missing"))

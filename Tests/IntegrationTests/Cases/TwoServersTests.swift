@@ -1,5 +1,7 @@
 import Testing
 
+@testable import Harness
+
 extension Integration {
     /// Two servers, each with a log of its own, on the same database and network.
     @Suite struct TwoServersTests {

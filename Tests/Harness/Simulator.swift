@@ -82,6 +82,9 @@ final class Simulator {
         process = nil
     }
 
+    /// SIGSTOP or SIGCONT.
+    func send(_ signal: Int32) { process?.send(signal) }
+
     func set(_ faults: Faults) throws {
         let reply = try HTTPConnection.once(
             port: port, "POST", "/clearing/faults", headers: ["Content-Type": "application/json"], body: faults.json)

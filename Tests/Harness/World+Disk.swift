@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// Servers whose state directory is on a disk of the test's own.
 extension World {

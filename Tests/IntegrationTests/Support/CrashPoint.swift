@@ -1,5 +1,7 @@
 import Testing
 
+@testable import Harness
+
 /// A named point of the server at which `HOLDFAST_FAULT` strikes, and what everybody must hold at that moment.
 enum CrashPoint: String, Sendable, CaseIterable, CustomTestStringConvertible {
     /// BEGIN is durable, nobody was asked.

@@ -59,12 +59,22 @@ struct Exchange: Sendable {
 /// What the clients of a test have sent and been told: one side of what the checker compares.
 final class Ledger: Sendable {
     private let exchanges = Mutex<[Exchange]>([])
+    private let file = Mutex<AckFile?>(nil)
+
+    /// From now on everything is written to a file as well, and read from there by who compares.
+    func keep(in file: AckFile) { self.file.withLock { $0 = file } }
 
     func note(_ payment: Payment, _ outcome: Exchange.Outcome) {
-        add([Exchange(payment: payment, outcomes: [outcome])])
+        file.withLock { $0 }?.note(payment, outcome)
+        exchanges.withLock { $0.append(Exchange(payment: payment, outcomes: [outcome])) }
     }
 
-    func add(_ more: [Exchange]) { exchanges.withLock { $0 += more } }
+    func add(_ more: [Exchange]) {
+        for exchange in more { for outcome in exchange.outcomes { note(exchange.payment, outcome) } }
+    }
+
+    /// What the clients have on their disk, where they have one.
+    func evidence() throws -> [Exchange] { try file.withLock { $0 }?.read() ?? all }
 
     var all: [Exchange] { exchanges.withLock { $0 } }
 }

@@ -1,5 +1,7 @@
 import Testing
 
+@testable import Harness
+
 /// A named step of recovery at which `HOLDFAST_FAULT` strikes.
 enum RecoverPoint: String, Sendable, CaseIterable {
     case logTakenOver = "log-taken-over"

@@ -1,11 +1,10 @@
 import Foundation
-import Testing
 
 /// Steps that several tests take.
 extension World {
     /// Until the network has confirmed the payment, so that nothing of it is left to do.
     func waitUntilConfirmed(_ payment: Payment) throws {
-        let requestID = try #require(payment.requestID)
+        guard let requestID = payment.requestID else { throw HarnessError("a payment without a request_id") }
         try Wait.until("the network has confirmed \(requestID)", within: Limits.settle) {
             let transaction = try rows().first { $0.requestID == requestID }?.transactionID
             return try simulator.book().contains { $0.transactionID == transaction && $0.state == .settled }

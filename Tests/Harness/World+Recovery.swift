@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// Steps of the tests of recovery.
 extension World {
@@ -73,20 +72,6 @@ extension World {
     /// Copies a server's state directory to that of another name, which must not exist.
     func copyState(of name: String, to copy: String) throws {
         try Files.copyDirectory(stateDirectory(of: name), to: stateDirectory(of: copy))
-    }
-
-    /// Starts a server that must be refused; gives what it says.
-    func startRefused(_ name: String) throws -> String {
-        let server = try launch(name)
-        let status = try server.process.wait(within: Limits.programStart)
-        #expect(status == RecoverTool.refused, "\(server.errors)")
-        return server.errors
-    }
-
-    /// Stops a server that has nothing left to do.
-    func stop(_ name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let status = try server(name).drain()
-        #expect(status == .code(0), sourceLocation: sourceLocation)
     }
 }
 

@@ -1,6 +1,5 @@
 import Foundation
 import Synchronization
-import Testing
 
 /// Everything that one test needs: databases, a simulator, servers with their state directories, and the record of what
 /// the clients saw.
@@ -162,7 +161,7 @@ final class World {
         try client.send(payment)
         client.connection.close()
         ledger.note(payment, .lost)
-        let requestID = try #require(payment.requestID)
+        guard let requestID = payment.requestID else { throw HarnessError("a payment without a request_id") }
         try Wait.until("payment \(requestID) is committed although its client is gone", within: Limits.answer) {
             try rows().contains { $0.requestID == requestID }
         }
@@ -171,7 +170,7 @@ final class World {
     // MARK: What the participants hold
 
     func evidence() throws -> Evidence {
-        try Evidence.collect(databases: databases, simulator: simulator, exchanges: ledger.all)
+        try Evidence.collect(databases: databases, simulator: simulator, exchanges: ledger.evidence())
     }
 
     func rows() throws -> [PaymentRow] { try evidence().rows }
@@ -189,10 +188,11 @@ final class World {
     // MARK: The end
 
     /// Ends the faults and waits until nothing is in doubt, then stops every server that runs (each must say that it left
-    /// nothing), compares everybody's view, and looks for card numbers. Each violation is an issue of the test.
+    /// nothing), compares everybody's view, and looks for card numbers.
     ///
     /// - Parameter outcasts: servers whose logs the databases do not know any more: nothing is asked of them.
-    func finish(without outcasts: Set<String> = [], sourceLocation: SourceLocation = #_sourceLocation) throws {
+    /// - Returns: what is wrong, one sentence each; then the files are kept.
+    func violationsAtTheEnd(without outcasts: Set<String> = []) throws -> [String] {
         for proxy in proxies { try proxy.set(.forwarding) }
         try simulator.set(.none)
         for server in servers.values where server.process.isRunning { try server.waitUntilReady() }
@@ -215,10 +215,8 @@ final class World {
         if !cards.isEmpty {
             violations += try CardScan.filesHolding(cards, in: [directory]).map { "a card number is in \($0)" }
         }
-        guard !violations.isEmpty else { return }
-        keepFiles(because: "\(violations.count) violations")
-        let shown = violations.prefix(20).joined(separator: "\n  ")
-        Issue.record("\(violations.count) violations:\n  \(shown)", sourceLocation: sourceLocation)
+        if !violations.isEmpty { keepFiles(because: "\(violations.count) violations") }
+        return violations
     }
 
     /// Waits until the participants and the servers have nothing left to do. Gives what was still open in the end.

@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// Many transactions in doubt, and a long past.
 extension World {
@@ -51,8 +50,8 @@ extension World {
         let facts = try Files.text(directory + "/history.txt").split(whereSeparator: \.isWhitespace).map(String.init)
         guard facts.count == 4, let payments = Int(facts[0]) else { throw HarnessError("\(directory): \(facts)") }
         // Another server makes the tables.
-        try start("tables")
-        try stop("tables")
+        let status = try start("tables").drain()
+        guard status == .code(0) else { throw HarnessError("the server that makes the tables: \(status)") }
         for first in stride(from: 0, to: payments, by: 50_000) {
             let range = "\(first)::bigint, \(min(first + 50_000, payments) - 1)"
             let transaction =

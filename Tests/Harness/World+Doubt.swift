@@ -1,5 +1,4 @@
 import Foundation
-import Testing
 
 /// Transactions that a crash left in doubt, several at once.
 extension World {
@@ -11,7 +10,7 @@ extension World {
     /// - Returns: the txn_ids, in the order of the payments.
     func leaveUndecided(_ payments: [Payment], at name: String = "a") throws -> [String] {
         let running = try start(name)
-        let database = try #require(databases.first)
+        let database = databases[0]
         // A prepared transaction keeps its locks, and needs no session.
         try database.query(
             "BEGIN; LOCK TABLE transactions IN SHARE MODE; PREPARE TRANSACTION 'test_\(database.name)';")
@@ -40,7 +39,10 @@ extension World {
 
     /// The name of the prepared branch of a transaction.
     func branch(of transaction: String) throws -> String {
-        try #require(try preparedBranches().first { $0.contains(transaction) }, "no branch of \(transaction)")
+        guard let gid = try preparedBranches().first(where: { $0.contains(transaction) }) else {
+            throw HarnessError("no branch of \(transaction)")
+        }
+        return gid
     }
 
     private func transaction(of payment: Payment, among recover: RecoverTool) throws -> String {
@@ -48,6 +50,7 @@ extension World {
         let line = list.output.split(separator: "\n").first { line in
             line.split(separator: " ").contains { $0 == payment.requestID ?? "" }
         }
-        return try #require(line.map { String($0.prefix { $0 != " " }) }, "\(list)")
+        guard let line else { throw HarnessError("\(payment.requestID ?? "") is not listed: \(list)") }
+        return String(line.prefix { $0 != " " })
     }
 }

@@ -81,6 +81,28 @@ final class PrivateCluster: Sendable {
             within: Limits.clusterStart)
     }
 
+    /// SIGKILL to the postmaster; its backends notice and end. ``startAgain()`` is to follow.
+    func killPostmaster() throws {
+        let lines = try Files.text(dataDirectory + "/postmaster.pid").split(separator: "\n")
+        guard let pid = lines.first.flatMap({ Int32($0) }), pid > 1 else {
+            throw HarnessError("no postmaster in \(dataDirectory)")
+        }
+        kill(pid, SIGKILL)
+    }
+
+    /// Starts it as soon as the backends of a postmaster that was killed are gone, which hold its memory.
+    func startAgain() throws {
+        let deadline = Deadline(in: Limits.clusterStart)
+        while true {
+            do {
+                return try start()
+            } catch {
+                guard !deadline.hasPassed else { throw error }
+                Wait.sleep(.milliseconds(100))
+            }
+        }
+    }
+
     enum StopMode: String {
         case fast, immediate
     }
