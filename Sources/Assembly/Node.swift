@@ -233,7 +233,7 @@ public final class Node: Sendable {
     ///
     /// - Throws: ``StartRefusal`` if a database must not be used: a clone, a missing setting, a pooler in between.
     public func startDatabases(waitingAtMost limit: Milliseconds) async throws {
-        if try log.snapshot().fences.isEmpty { try await fixDatabaseCount() }
+        try await nameDatabases()
         for database in databases { try database.start() }
         await Observation.awaitFirstAttempts(databases, atMost: limit, loop: anyLoop)
         let found = problems.all
@@ -244,15 +244,20 @@ public final class Node: Sendable {
         faults.hit(.databasesTried)
     }
 
-    /// Every configured database is named in the log from the first start on, reached or not.
-    private func fixDatabaseCount() async throws {
-        for database in databases {
+    /// Every configured database is named in the log from the first start on, reached or not. The last one comes first: its number tells
+    /// how many there are, so a start that dies in between leaves no log that seems to be one of fewer databases.
+    private func nameDatabases() async throws {
+        let named = Set(try log.snapshot().fences.map(\.database))
+        for database in databases.reversed() where !named.contains(database.index) {
             let result = await withCheckedContinuation { continuation in
                 log.append(.fenceAttempted(database.index, pair), urgency: .forced) {
                     continuation.resume(returning: $0)
                 }
             }
-            _ = try result.get()
+            guard case .failure(let refusal) = result else { continue }
+            throw StartRefusal(
+                "the log took no record of \(database.index) (\(refusal)); free space on its disk, then start again",
+                exitCode: ProgramExit.failure)
         }
     }
 

@@ -25,6 +25,19 @@ extension Integration {
             print("\(matrix.plans.count) iterations, \(result.perMinute) a minute")
         }
 
+        @Test(
+            "Goal: a first start that dies while it names its databases in the log is no obstacle to the next",
+            arguments: ["batch-durable:1:kill", "batch-taken:2:kill"])
+        func firstStartDies(fault: String) throws {
+            try World.run(databases: 2) { world in
+                let dying = try world.launch(fault: fault)
+                #expect(try dying.process.wait(within: Limits.programStart) == .signal(SIGKILL))
+                try world.start()
+                #expect(try world.pay(Payment(requestID: "first")).status == .approved)
+                try world.finish()
+            }
+        }
+
         @Test("Goal: the matrix has every point that the server lists, each with every action that it can take there")
         func matrixIsWhole() throws {
             let points = try FaultPointName.listed()
