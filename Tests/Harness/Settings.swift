@@ -17,6 +17,11 @@ enum Settings {
     /// Whether the files of every test are left behind; those of a failed one always are.
     static let keepsFiles = ProcessInfo.processInfo.environment["HOLDFAST_KEEP"] == "1"
 
+    /// What programs built with a sanitizer are told (scripts/sanitize).
+    static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
+        ["TSAN_OPTIONS", "ASAN_OPTIONS"].contains($0.key)
+    }
+
     /// Where the programs under test are: `HOLDFAST_BIN_DIR`, or the directory of the test bundle itself.
     static let programDirectory: String = {
         if let given = ProcessInfo.processInfo.environment["HOLDFAST_BIN_DIR"] { return given }

@@ -122,7 +122,7 @@ final class World {
             "DB_POOL_SIZE": "16", "DISK_RESERVE_MB": "8", "TWOPC_PREPARE_TIMEOUT": "5", "TWOPC_COMMIT_TIMEOUT": "5",
             "CLEARING_TIMEOUT": "2", "CLEARING_CB_FAILS": "10000", "REVERSAL_BASE_DELAY_MS": "50",
             "RECOVERY_INTERVAL": "2",
-        ]
+        ].merging(Settings.sanitizerOptions) { given, _ in given }
     }
 
     /// As `DB_URI` takes them.
