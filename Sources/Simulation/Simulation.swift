@@ -158,10 +158,27 @@ public final class Simulation {
 
     private func judgeEnd() {
         world.checker.checkEnd()
+        checkPlaces()
         guard goesOn else { return }
         recoverAgain()
         guard goesOn else { return }
         settleAndForget()
+    }
+
+    /// Where nothing is in flight, no place in flight is taken.
+    private func checkPlaces() {
+        for node in world.nodes {
+            guard let process = node.process, process.isServing else { continue }
+            var isTold = false
+            let take = Passed<Int> { [world] undecided in
+                isTold = true
+                guard undecided != 0 else { return }
+                world.checker.fail(.liveness, nil, "nothing is in flight, and \(undecided) places are taken")
+            }
+            process.coordinator.gauges { take.call($0.undecided) }
+            let end = world.now + Self.restPoll
+            while goesOn, !isTold, world.now < end, step() {}
+        }
     }
 
     /// A second recovery finds nothing to do, and a look before it changes nothing.

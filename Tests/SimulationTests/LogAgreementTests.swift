@@ -105,15 +105,12 @@ struct RandomSteps {
     static let start: Int64 = 1_700_000_000_000_000
 
     private var generator: SystemlessGenerator
-    let transactions: [TransactionID]
+    /// As a server draws them: each is begun, or adopted, once.
+    private(set) var transactions: [TransactionID] = []
     let requests: [RequestID]
 
     init(seed: UInt64) {
         generator = SystemlessGenerator(seed: seed)
-        // As a server draws them: the upper half begins with the time.
-        transactions = (1...6).map { number in
-            TransactionID(high: UInt64(Self.start / 1000 + number * 500) << 16, low: UInt64(number))
-        }
         requests = (1...4).compactMap { RequestID("r\($0)") }
     }
 
@@ -123,12 +120,20 @@ struct RandomSteps {
         mutating get { Int.random(in: 0..<15, using: &generator) == 0 }
     }
 
+    /// The upper half begins with the time.
+    private mutating func newTransaction() -> TransactionID {
+        let number = Int64(transactions.count + 1)
+        let transaction = TransactionID(high: UInt64(Self.start / 1000 + number * 500) << 16, low: UInt64(number))
+        transactions.append(transaction)
+        return transaction
+    }
+
     private mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[Int.random(in: 0..<elements.count, using: &generator)]
     }
 
-    private mutating func begin(_ transaction: TransactionID) -> BeginRecord {
-        let request = pick(requests)
+    private mutating func begin(_ transaction: TransactionID, _ known: RequestID? = nil) -> BeginRecord {
+        let request = known ?? pick(requests)
         guard let masked = MaskedPAN(masked: "411111******1111") else { preconditionFailure("a mask") }
         let intent = PaymentIntent(
             requestID: request, kind: .authorization, amount: Money(minorUnits: 1, currency: .usDollar),
@@ -142,14 +147,18 @@ struct RandomSteps {
     /// - Parameter image: so that many of the steps are of what is there.
     mutating func step(in image: LogImage) -> LogWrite {
         let known = image.active.keys.sorted()
+        let isOld = known.isEmpty || Int.random(in: 0..<4, using: &generator) == 0
         let transaction =
-            known.isEmpty || Int.random(in: 0..<4, using: &generator) == 0 ? pick(transactions) : pick(known)
+            isOld ? transactions.suffix(12).randomElement(using: &generator) ?? newTransaction() : pick(known)
         let request = image.active[transaction]?.begin.record.intent.requestID ?? pick(requests)
         let index = DatabaseIndex(rawValue: UInt8.random(in: 1...3, using: &generator))
         let participant: Participant = pick([.clearing, .database(index)])
         let warrant = Warrant(pick(Authority.allCases), actor: pick(["Ada", " ada", "Grace"]), reason: "a test")
         switch Int.random(in: 0..<20, using: &generator) {
-        case 0...4: return .begin(begin(transaction))
+        case 0...4:
+            // A repeated BEGIN is refused while the first one is unfinished.
+            let isRepeat = image.active[transaction] != nil && Int.random(in: 0..<6, using: &generator) == 0
+            return .begin(begin(isRepeat ? transaction : newTransaction()))
         case 5, 6: return .commit(CommitRecord(transaction: transaction, authorizationCode: "A1"))
         case 7, 8: return .abort(abort(transaction))
         case 9:
@@ -169,8 +178,12 @@ struct RandomSteps {
                     transaction: transaction, outcome: pick(Outcome.allCases), isForced: pick([true, false]),
                     warrant: warrant), needsTwoPersons: pick([true, false]))
         case 17:
+            let claimed = image.requests.values.first { $0.transaction == transaction }?.intent.requestID
+            let isKnown = image.active[transaction] != nil || claimed != nil
             return .adopt(
-                AdoptionRecord(begin: begin(transaction), outcome: pick(Outcome.allCases), warrant: warrant))
+                AdoptionRecord(
+                    begin: isKnown ? begin(transaction, claimed) : begin(newTransaction()),
+                    outcome: pick(Outcome.allCases), warrant: warrant))
         case 18:
             guard let ended = image.ended(Set(transactions)).values.min(by: { $0.transaction < $1.transaction }) else {
                 return .reconcile(warrant)

@@ -67,6 +67,9 @@ extension Checker {
         }
         facts.wasDeclined = true
         guard facts.disturbances.isEmpty else { return }
+        if facts.hasMetAnother {
+            return fail(.declinedIsNowhere, transaction, "DECLINED, and a database had its request_id from another")
+        }
         guard facts.decision == .aborted else {
             return fail(.declinedIsNowhere, transaction, "DECLINED, and ABORT is not durable")
         }

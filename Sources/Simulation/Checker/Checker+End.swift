@@ -59,6 +59,7 @@ extension Checker {
                 fail(.declinedIsNowhere, transaction, "DECLINED, the log was lost, and \(row) has it")
             }
         }
+        checkPromise(of: facts, rows, entry, node)
         guard facts.disturbances.isSubset(of: [.byHand, .expired]) else { return }
         let isAgreed: Bool
         switch facts.decision {

@@ -51,6 +51,7 @@ final class Checker {
         if let violation = taken.violation {
             fail(.historyRules, violation.transaction, "LSN \(violation.lsn): \(violation.reason)")
         }
+        checkClaim(after: entry, check, log.disk.image)
     }
 
     private func follow(_ entry: LogImage.Entry, _ log: LogID) {
@@ -82,6 +83,9 @@ final class Checker {
             disturb(record.transaction, record.warrant.authority == .order ? .ordered : .lostLog)
         case .reopened(let record):
             facts[record.transaction]?.outcome = nil
+            if facts[record.transaction]?.disturbances.isEmpty == true {
+                fail(.noFalseAlarm, record.transaction, "taken up again, and no database went back: \(record.evidence)")
+            }
             if record.isParked { parked(record.transaction, record.evidence) }
         case .serverStarted, .acknowledged, .reversalRefused, .resolutionProposed, .quarantineReleased, .broken,
             .reconciled:
@@ -151,7 +155,9 @@ final class Checker {
         switch log.disk.image.active[facts.transaction]?.decision {
         case .commit: return order.decision == .committed
         case .abort: return order.decision == .aborted
-        case .undecided, nil: return false
+        case .undecided: return false
+        // It has ended: a plan that was made before may tell everybody once more.
+        case nil: return facts.decision == order.decision
         }
     }
 
@@ -218,7 +224,13 @@ final class Checker {
 
     // MARK: - Servers
 
-    func serverDied(_ node: Node) { world.clients.serverDied(node) }
+    func serverDied(_ node: Node) {
+        world.clients.serverDied(node)
+        // The votes that it had heard are gone with it.
+        for facts in facts.values where facts.log == node.disk.image.log && facts.decision == nil {
+            facts.hasMetAnother = false
+        }
+    }
 
     func startRefused(_ node: Node, _ why: String) {
         // A restored database may show a fence that the log never wrote, and rows that it does not know.
@@ -228,5 +240,6 @@ final class Checker {
 
     func planned(_ plan: RecoveryPlan, by process: ServerProcess, isServing: Bool) {
         world.coverage.note(plan)
+        checkPresumption(plan)
     }
 }

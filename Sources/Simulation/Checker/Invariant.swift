@@ -25,6 +25,9 @@ public enum Invariant: String, CaseIterable, Sendable {
     case recoveryTwice = "recovery-twice"
     case dryRun = "dry-run"
     case boundedLog = "bounded-log"
+    case noFalseAlarm = "no-false-alarm"
+    case claimsAgree = "claims-agree"
+    case planByEvidence = "plan-by-evidence"
     case money = "money"
 
     /// What it says.
@@ -58,6 +61,9 @@ public enum Invariant: String, CaseIterable, Sendable {
         case .recoveryTwice: "a second recovery finds nothing to do"
         case .dryRun: "a look changes nothing, and its plan is the one that recovery carries out"
         case .boundedLog: "after the retention the log holds nothing but what waits for an operator"
+        case .noFalseAlarm: "what has ended is taken up again only if a database went back in time"
+        case .claimsAgree: "after every step of the log a request_id's entry says what its transaction's history says"
+        case .planByEvidence: "recovery presumes nothing that a row or the loss of the log's tail speaks against"
         case .money: "what the rows, the merchants' entries and the network say is paid is the same"
         }
     }
@@ -108,6 +114,8 @@ final class Facts {
     /// Branches that were ever prepared.
     var prepared: Set<DatabaseIndex> = []
     var disturbances: Disturbance = []
+    /// Whether a database found its request_id in another's hands.
+    var hasMetAnother = false
     var wasApproved = false
     var wasDeclined = false
 

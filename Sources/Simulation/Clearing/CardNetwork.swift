@@ -52,7 +52,8 @@ final class CardNetwork {
     /// Whether it has to do with a transaction at all.
     func entry(_ transaction: TransactionID) -> Entry? { book[transaction] }
 
-    func prepare(_ order: PrepareOrder) -> Reply {
+    /// - Parameter isRepeat: whether the client says that it has asked before: it may be told that this is a duplicate.
+    func prepare(_ order: PrepareOrder, isRepeat: Bool) -> Reply {
         let transaction = order.begin.transaction
         world.checker.holdArrives(order)
         if world.strikes(.clearingErrors, atMost: 0.15), world.servers.chance(0.6) { return .error }
@@ -62,6 +63,7 @@ final class CardNetwork {
         defer { book[transaction] = entry }
         guard isNew else {
             switch entry.state {
+            case .held where isRepeat && world.strikes(.clearingDeclines, atMost: 0.3): return .declined("duplicate")
             case .held, .settled: return .placed("A\(transaction.low % 1_000_000)")
             case .released: return .declined("released")
             case .declined: return .declined("do not honor")

@@ -43,9 +43,9 @@ final class SimulatedClearing: ClearingNetwork, @unchecked Sendable {
             world.scheduler.after(jittered, for: life) { [self] in
                 take(attempts.pauseEnded(at: world.monotonic), attempts, order, completion)
             }
-        case .attempt(let timeout, _):
+        case .attempt(let timeout, let isRepeat):
             world.note(order.begin.transaction, 7, "the hold is asked for")
-            send(timeout, { $0.prepare(order) }) { [self] outcome in
+            send(timeout, { $0.prepare(order, isRepeat: isRepeat) }) { [self] outcome in
                 var attempts = attempts
                 let step = attempts.attemptEnded(Self.holdOutcome(outcome), at: world.monotonic)
                 take(step, attempts, order, completion)

@@ -67,6 +67,7 @@ extension SimulatedDatabase {
 
     private func refused(_ branch: Branch, _ refusal: Vote.Refusal) {
         forget(branch)
+        if world.monotonic < branch.order.deadline { world.checker.refused(branch.id.transaction, refusal) }
         branch.tell(.no(refusal))
     }
 

@@ -9,7 +9,7 @@ final class SimulatedLoop: EventLoop, @unchecked Sendable {
     private let scheduler: Scheduler
     private let life: Life
     /// Whether a task of this loop is running.
-    private(set) var inEventLoop = false
+    fileprivate(set) var inEventLoop = false
 
     init(_ scheduler: Scheduler, _ life: Life) {
         self.scheduler = scheduler
@@ -37,18 +37,39 @@ final class SimulatedLoop: EventLoop, @unchecked Sendable {
     }
 
     private func schedule<T>(at time: UInt64, _ task: @escaping @Sendable () throws -> T) -> Scheduled<T> {
-        let promise = makePromise(of: T.self)
+        let due = Due(makePromise(of: T.self), self)
         let ticket = Scheduler.Ticket()
         scheduler.at(time, for: life, ticket: ticket) { [self] in
             run {
                 do {
-                    promise.assumeIsolated().succeed(try task())
+                    due.promise.assumeIsolated().succeed(try task())
                 } catch {
-                    promise.fail(error)
+                    due.promise.fail(error)
                 }
             }
         }
-        return Scheduled(promise: promise, cancellationTask: { ticket.cancel() })
+        return Scheduled(promise: due.promise, cancellationTask: { ticket.cancel() })
+    }
+
+    /// A promise that is broken when nobody can keep it any more: what was scheduled for a dead process is dropped, and NIO wants every
+    /// promise to come to an end.
+    private final class Due<T>: @unchecked Sendable {
+        // @unchecked: a simulation runs on one thread.
+        let promise: EventLoopPromise<T>
+        private let loop: SimulatedLoop
+
+        init(_ promise: EventLoopPromise<T>, _ loop: SimulatedLoop) {
+            self.promise = promise
+            self.loop = loop
+        }
+
+        deinit {
+            // One that was kept takes no notice.
+            let wasIn = loop.inEventLoop
+            loop.inEventLoop = true
+            promise.fail(EventLoopError.shutdown)
+            loop.inEventLoop = wasIn
+        }
     }
 
     func shutdownGracefully(queue: DispatchQueue, _ callback: @escaping @Sendable ((any Error)?) -> Void) {

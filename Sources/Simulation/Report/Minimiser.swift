@@ -7,23 +7,25 @@ public struct Minimiser {
         public let runs: Int
     }
 
-    /// Simulations that one search makes at the most.
+    /// Simulations that one search makes at the most, unless it is told otherwise.
     public static let runsMax = 400
 
     private var runs = 0
     private var best: SimulationOptions
     private let invariant: Invariant
+    private let runsMax: Int
 
-    private init(_ options: SimulationOptions, _ invariant: Invariant) {
+    private init(_ options: SimulationOptions, _ invariant: Invariant, runsMax: Int) {
         best = options
         self.invariant = invariant
+        self.runsMax = runsMax
     }
 
     /// - Returns: `nil` if the world does not fail.
-    public static func minimise(_ options: SimulationOptions) -> Found? {
+    public static func minimise(_ options: SimulationOptions, runsMax: Int = runsMax) -> Found? {
         let first = Simulation(options).run()
         guard let violation = first.violation else { return nil }
-        var search = Minimiser(options, violation.invariant)
+        var search = Minimiser(options, violation.invariant, runsMax: runsMax)
         search.shorten(to: min(options.stepsMax, violation.step))
         search.withoutFaults(first.faults)
         search.withoutPayments(first.payments)
@@ -35,7 +37,7 @@ public struct Minimiser {
 
     /// Whether a smaller world still fails in the same way; then it is the best from here on.
     private mutating func take(_ options: SimulationOptions) -> Bool {
-        guard runs < Self.runsMax else { return false }
+        guard runs < runsMax else { return false }
         runs += 1
         guard Simulation(options).run().violation?.invariant == invariant else { return false }
         best = options
@@ -78,7 +80,7 @@ public struct Minimiser {
     private mutating func shortenFurther() {
         var low = 0
         var high = best.stepsMax
-        while high - low > 8, runs < Self.runsMax {
+        while high - low > 8, runs < runsMax {
             let middle = (low + high) / 2
             var shorter = best
             shorter.stepsMax = middle

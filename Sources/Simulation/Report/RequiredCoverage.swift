@@ -61,7 +61,7 @@ public enum RequiredCoverage {
         (
             .adoptionVerdict,
             [
-                "adopt aborted", "adopt committed", "awaitEvidence",
+                "adopt aborted", "adopt committed",
             ]
         ),
         (
@@ -129,6 +129,7 @@ extension RequiredCoverage {
     public static let tooSeldom = [
         "aborting: voted no (...): a participant that is told after the deadline what it would have refused",
         "aborting: acknowledgement lost: a database that goes back behind a rollback and shows the branch again, within a transaction's life",
+        "adoption verdict awaitEvidence: an unknown branch, and a database or the network that cannot be asked about it",
         "adoption verdict contradiction: a row that cannot be read as a payment's, or a confirmation that no database explains",
         "deciding: ABORT without a reversal refused, full: few payments are aborted before the network is asked, and fewer on a full disk",
         "deciding: voted yes and unknown after the deadline's ABORT is under way",
