@@ -21,6 +21,8 @@ export SCRATCH_PATH SWIFT_BUILD_FLAGS
 .PHONY: model
 .PHONY: powercut
 .PHONY: crash
+.PHONY: mutants
+.PHONY: fuzz tsan asan
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,11 +62,25 @@ syscall-faults: setup ## fail and kill every system call that a workload makes o
 	$(SWIFT_BUILD) --product LogWorkload
 	@scripts/syscall-faults
 
+# SEEDS, HEALTHY_SEEDS, STEPS, JOBS, QUICK: see the head of the script.
+mutants: setup ## break each rule of the protocol in a copy of the sources; the simulator has to find it
+	@scripts/mutants
+
 model: ## check the protocol's models with spin (QUICK=1: a share of it; see docs/internals/model)
 	@scripts/model
+
 # IMAGES, SEED, SCENARIOS, ...: see the head of the script.
 powercut: setup ## cut the power of a recorded disk at any moment and look at what is left of the log
 	@scripts/power-cut
+
+fuzz: setup ## libFuzzer on everything that takes bytes from outside (TIME=60 seconds each, TARGET=name, SEED=1)
+	@TIME='$(TIME)' TARGET='$(TARGET)' SEED='$(SEED)' scripts/fuzz
+
+tsan: setup ## the concurrent parts, and the programs under load, with the thread sanitizer
+	@scripts/sanitize thread
+
+asan: setup ## likewise with the address sanitizer
+	@scripts/sanitize address
 
 # SEED, ONLY (point, point:n or point:n:action; with SOAK an iteration), SHARE (each n-th plan), JOBS, SOAK (30m) as `crash --help` has them.
 crash: build ## make the programs fail at every point, or at random ones for a time: make crash SOAK=30m SEED=7

@@ -9,6 +9,15 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+/// What the fuzz targets look into: everything that takes bytes from outside.
+let fuzzDependencies: [Target.Dependency] = [
+    "Assembly", "ClearingParticipant", "ClearingSimulator", "Coordinator", "HTTPService", "Payments",
+    "PostgresParticipant", "recover", "Runtime", "Server", "Telemetry", "WAL",
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOEmbedded", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+]
+
 let package = Package(
     name: "holdfast",
     products: [
@@ -207,6 +216,10 @@ let package = Package(
             name: "SimulationTests", dependencies: ["Simulation", "WAL", "Coordinator", "Payments"],
             swiftSettings: strict),
         .testTarget(name: "DiskModelTests", dependencies: ["DiskModel"], swiftSettings: strict),
+        // The fuzz targets on their corpora; scripts/fuzz builds the same sources for libFuzzer.
+        .testTarget(
+            name: "FuzzTests", dependencies: fuzzDependencies, path: "Tests/Fuzz", exclude: ["Driver"],
+            swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         // Black box: real processes, a private PostgreSQL, the simulator. They import nothing of ours.
         .target(name: "Harness", path: "Tests/Harness", swiftSettings: strict),

@@ -13,6 +13,18 @@ enum JournalLine {
     private static let fieldCount = 12
     private static let blank = UInt8(ascii: " ")
 
+    /// Letters, digits, point and hyphen: what amounts, currencies and codes are written with. They are told in replies as they are.
+    private static func isPlain(_ field: String) -> Bool {
+        field.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "."), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
+    }
+
     /// The line with its LF.
     static func encode(_ entry: ClearingEntry) -> [UInt8] {
         let fields = [
@@ -60,9 +72,14 @@ enum JournalLine {
         }
         let refusal = Refusal(rawValue: fields[10])
         guard refusal != nil || fields[10] == "-" else { return nil }
-        return ClearingEntry(
+        let entry = ClearingEntry(
             readBack: fields[0], state: state, terms: terms, claim: claim,
             authorizationCode: fields[5] == "-" ? "" : fields[5],
             settlement: settlement, refusal: refusal, prepares: prepares, commits: commits, aborts: aborts)
+        // A number with a sign or a zero in front is not what was written. And one more settlement must fit.
+        guard let entry, settlement < .max, encode(entry).dropLast().elementsEqual(line),
+            fields[0].utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), fields[2...5].allSatisfy(isPlain)
+        else { return nil }
+        return entry
     }
 }

@@ -54,7 +54,9 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
         let view = received.readableBytesView
         // Every HTTP method begins with a letter; a payment request with a brace, at most after blanks.
         guard let first = view.first, first >= UInt8(ascii: "A"), first <= UInt8(ascii: "Z") else { return false }
-        guard let end = view.firstIndex(of: UInt8(ascii: "\n")) else {
+        // A line that is too long for the line protocol is too long for a request target too. How much of it has arrived at once must
+        // not decide which protocol it is.
+        guard let end = view.prefix(PaymentLimits.lineBytesMax + 1).firstIndex(of: UInt8(ascii: "\n")) else {
             return view.count > PaymentLimits.lineBytesMax ? false : nil
         }
         var line = view[view.startIndex..<end]

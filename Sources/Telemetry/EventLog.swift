@@ -77,8 +77,9 @@ public enum JSONText {
 public enum Timestamp {
     public static func text(microseconds: Int64) -> String {
         let day: Int64 = 86_400_000_000
-        let days = (microseconds >= 0 ? microseconds : microseconds - day + 1) / day
-        let rest = microseconds - days * day
+        // Rounded down, without an overflow at either end of the range.
+        var (days, rest) = microseconds.quotientAndRemainder(dividingBy: day)
+        if rest < 0 { (days, rest) = (days - 1, rest + day) }
         let (year, month, dayOfMonth) = civil(days: days)
         let seconds = rest / 1_000_000
         return "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))T"

@@ -81,13 +81,13 @@ extension LogStore {
             guard let oldest = try cursor.seek(Keys.record(LSN(rawValue: 0))), let first = Keys.lsn(from: oldest.key),
                 let last = try reading.lastKey(records).flatMap({ key in key.withUnsafeBytes { Keys.lsn(from: $0) } })
             else { return (nil, nil) }
-            var (low, high) = (first.rawValue, last.rawValue + 1)
+            var (low, high) = (first.rawValue, last.next.rawValue)
             while low < high {
                 let middle = low + (high - low) / 2
                 // What was trimmed leaves gaps: the record that is looked at may come later.
                 let entry = try cursor.seek(Keys.record(LSN(rawValue: middle)))
                 if let entry, let lsn = Keys.lsn(from: entry.key), isOlder(entry.value, at: lsn, than: time) {
-                    low = lsn.rawValue + 1
+                    low = lsn.next.rawValue
                 } else {
                     high = middle
                 }

@@ -63,7 +63,7 @@ extension LogReader {
                 entries.append(
                     (lsn, .unreadable(LogStretch.Unreadable(lsn: lsn, key: place.key, reason: place.reason))))
             }
-            let end = LSN(rawValue: (last?.rawValue ?? 0) + 1)
+            let end = (last ?? LSN(rawValue: 0)).next
             entries.sort { $0.lsn ?? end < $1.lsn ?? end }
             return LogStretch(
                 entries: entries.map(\.entry), next: batch.next ?? max(first, end), isAtEnd: batch.next == nil)

@@ -57,13 +57,14 @@ extension LogWalk {
             )
         }
         try compareContinuity(store, reading)
-        let follows = (check.last?.rawValue ?? 0) + 1
-        guard let next, next.rawValue != follows else { return }
+        let last = check.last ?? LSN(rawValue: 0)
+        let follows = last.next
+        guard let next, next != follows else { return }
         let reason =
-            next.rawValue < follows
-            ? "the next LSN is \(next), and there is a record at LSN \(follows - 1)"
+            next < follows
+            ? "the next LSN is \(next), and there is a record at LSN \(last)"
             : "the next LSN is \(next), and the history ends before LSN \(follows): its tail is missing"
-        result.note(store.meta, Keys.nextLSN, reason, lsn: next.rawValue > follows ? LSN(rawValue: follows) : nil)
+        result.note(store.meta, Keys.nextLSN, reason, lsn: next > follows ? follows : nil)
     }
 
     /// Whether the log says that it is broken, and whether its history does.

@@ -164,7 +164,7 @@ private struct Statistics {
 
     private var spanSeconds: Double {
         guard let first, let last else { return 0 }
-        return Double(last.at.microseconds - first.at.microseconds) / 1_000_000
+        return Double(last.at.microseconds(since: first.at)) / 1_000_000
     }
 
     func text(_ summary: LogTools.Summary) -> String {

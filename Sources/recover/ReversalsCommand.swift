@@ -136,7 +136,7 @@ private struct ReversalLine: Encodable {
         createdAt = Timestamp.text(microseconds: task.createdAt.microseconds)
         amount = task.intent.amount.decimalText
         currency = task.intent.amount.currency.code
-        ageSeconds = max(0, (now.microseconds - task.createdAt.microseconds) / 1_000_000)
+        ageSeconds = max(0, now.microseconds(since: task.createdAt) / 1_000_000)
         age = Age.text(since: task.createdAt, now: now)
         words = task.intentWords
         self.state = state

@@ -51,7 +51,7 @@ struct Span: ExpressibleByArgument, Hashable, CustomStringConvertible {
 /// How long ago something was, for people.
 enum Age {
     static func text(since time: WallTime, now: WallTime) -> String {
-        let seconds = max(0, (now.microseconds - time.microseconds) / 1_000_000)
+        let seconds = max(0, now.microseconds(since: time) / 1_000_000)
         switch seconds {
         case ..<120: return "\(seconds)s"
         case ..<7200: return "\(seconds / 60)m"

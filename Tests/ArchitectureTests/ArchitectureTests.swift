@@ -77,7 +77,9 @@ struct ArchitectureTests {
 
     @Test("Scripts are executable and name their shell")
     func scripts() throws {
-        let paths = try SourceTree.paths(below: "scripts", in: root) + SourceTree.paths(below: ".ci", in: root)
+        // Sources that a script compiles are none.
+        let paths = try (SourceTree.paths(below: "scripts", in: root) + SourceTree.paths(below: ".ci", in: root))
+            .filter { !$0.hasSuffix(".swift") && !$0.hasSuffix(".c") }
         for expected in ["scripts/setup", "scripts/run", "scripts/test", "scripts/pg-cluster", ".ci/run"] {
             #expect(paths.contains(expected), "\(expected) is missing")
         }

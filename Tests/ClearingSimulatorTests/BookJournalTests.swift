@@ -30,6 +30,24 @@ import Testing
         return book
     }
 
+    /// A number in another spelling, or the last settlement of all, is no line of ours, though its sum is right.
+    @Test(arguments: [
+        "visa_1 held 12.34 USD 00000000000000aa A1B2C3 0 +1 0 0 -",
+        "visa_1 held 12.34 USD 00000000000000aa A1B2C3 0 01 0 0 -",
+        "visa_1 settled 12.34 USD 00000000000000aa A1B2C3 18446744073709551615 1 1 0 -",
+        "visa_1 held 12.34 US\"}D 00000000000000aa A1B2C3 0 1 0 0 -",
+        "visa_1 held 12.34 USD 00000000000000aa A\u{0} 0 1 0 0 -",
+        "visa\u{E9} held 12.34 USD 00000000000000aa A1B2C3 0 1 0 0 -",
+    ]) func otherSpellings(fields: String) {
+        func line(_ fields: String) -> [UInt8] {
+            var sum = Fingerprint()
+            sum.add((fields + " ").utf8)
+            return Array((fields + " " + Fingerprint.text(sum.value)).utf8)
+        }
+        #expect(JournalLine.decode(line(fields)) == nil)
+        #expect(JournalLine.decode(line("visa_1 held 12.34 USD 00000000000000aa A1B2C3 0 1 0 0 -")) != nil)
+    }
+
     @Test(arguments: [false, true]) func reopening(isSynchronous: Bool) throws {
         try Self.withFile { path in
             let book = try Self.fill(path, isSynchronous: isSynchronous)

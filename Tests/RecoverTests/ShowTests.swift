@@ -42,6 +42,23 @@ import Testing
             .map(String.init)
     }
 
+    @Test("Goal: times at the ends of their range, which only a damaged log holds, are printed")
+    func timesAtTheEdge() {
+        let edges = [Int64.min, 0, .max]
+        let history = edges.enumerated().map { index, time in
+            Placed(
+                LogRecord.begin(Samples.begin(1)), lsn: LSN(rawValue: UInt64(index + 1)),
+                writtenAt: WallTime(microseconds: time))
+        }
+        let report = Self.report(history)
+        #expect(report.text(for: .none).contains("-290308-12-21T19:59:05.224192Z"))
+        #expect(ShowDocument(report).records.map(\.at).last == "294247-01-10T04:00:54.775807Z")
+        for place in history {
+            let line = RecordLine(place.record, lsn: place.lsn, writtenAt: place.writtenAt).printable
+            #expect(line.contains(#""at":"#))
+        }
+    }
+
     @Test("Goal: each record is a line with LSN, time, and the spans since the first and since the one before")
     func timeline() {
         let text = Self.report(Self.committed).text(for: .none)

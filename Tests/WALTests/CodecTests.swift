@@ -156,6 +156,35 @@ struct CodecTests {
         }
     }
 
+    /// Goal: what could not be written again is not taken: more pairs than a fence keeps (writing them would end the process), and a
+    /// transaction named by a record of the log itself (it would be found among that one's records).
+    @Test func whatCannotBeWrittenAgainIsAFault() throws {
+        func fence(attempted: Int, former: Int) -> [UInt8] {
+            Envelope.seal(.fence) { writer in
+                for byte in [1, 0, 0] as [UInt8] { writer.integer(byte) }
+                for count in [attempted, former] {
+                    writer.integer(UInt16(count))
+                    for _ in 0..<(2 * count) { writer.integer(UInt64(7)) }
+                }
+                for byte in [0, 0] as [UInt8] { writer.integer(byte) }
+            }
+        }
+        let database = DatabaseIndex(rawValue: 1)
+        let most = fence(attempted: LogLimits.fenceAttemptsMax, former: LogLimits.fencesFormerMax)
+        let read = try decode(most) { try MetaCodec.decodeFence($0, of: database) }
+        #expect(MetaCodec.encode(read) == most)
+        for bytes in [fence(attempted: LogLimits.fenceAttemptsMax + 1, former: 0), fence(attempted: 0, former: 257)] {
+            #expect(throws: ValueFault.self) { try decode(bytes) { _ = try MetaCodec.decodeFence($0, of: database) } }
+        }
+
+        let start = Envelope.seal(.serverStarted) { writer in
+            for number in [5, 0, 8, 9, 1, 2] as [UInt64] { writer.integer(number) }
+        }
+        #expect(throws: ValueFault.misplaced) {
+            try decode(start) { _ = try RecordCodec.decode($0, at: LSN(rawValue: 5)) }
+        }
+    }
+
     /// Goal: keys sort as their numbers do, because trimming and scans rely on the order.
     @Test func keysSortAsNumbers() {
         let numbers: [UInt64] = [0, 1, 255, 256, 65_535, 1 << 32, .max]

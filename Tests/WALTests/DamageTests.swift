@@ -54,6 +54,20 @@ struct DamageTests {
         #expect(try reader.snapshot().quarantined == 3)
     }
 
+    /// Goal: a key that names the last position of all is reported as any other damage; what counts positions does not overflow at it.
+    @Test func keyAtTheEndOfAllPositions() async throws {
+        let test = try TestLog()
+        try await test.takeAll(.begin(Sample.begin(1)))
+        try test.insert(\.records, Keys.record(LSN(rawValue: .max)), [1, 2, 3])
+        test.log.close()
+        let reader = try LogReader(path: test.directory.path)
+        let verification = try reader.verify()
+        #expect(verification.findings.contains { $0.lsn == LSN(rawValue: .max) })
+        let stretch = try reader.stretch(from: LSN(rawValue: 1), only: nil)
+        #expect(stretch.isAtEnd)
+        #expect(try reader.history(of: Sample.transaction(1)).count == 1)
+    }
+
     /// Goal: damage that appears while the server runs is found by the next snapshot and set aside by the writer.
     @Test func snapshotSetsDamagedValuesAside() async throws {
         let test = try TestLog()

@@ -42,19 +42,26 @@ public struct Signature: Sendable, Hashable {
 /// Finds what could be a card number in what people write.
 enum CardNumbers {
     /// Whether the text has digits, in one run or in groups with blanks or hyphens in between, that are as many as a card number
-    /// has and end with the right check digit. Digits that are a part of a longer name, as in a txn_id, are none.
+    /// has and end with the right check digit. Digits that are a part of a longer name, as in a txn_id, are none; any other
+    /// character ends a name, as the equals sign in `pan=...`.
     static func seemToBe(in text: String) -> Bool {
         var groups: [[UInt8]] = []
-        for word in text.utf8.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "-") }) {
-            // Punctuation around a number is no part of it.
-            let trimmed = word.drop { isPunctuation($0) }
-            let core = trimmed.prefix(trimmed.count - trimmed.reversed().prefix { isPunctuation($0) }.count)
-            guard !core.isEmpty, core.allSatisfy(isDigit) else {
-                groups = []
+        var word: [UInt8] = []
+        // Whether a blank or a hyphen stands between the word and the one before it.
+        var hasGap = true
+        for byte in Array(text.utf8) + [UInt8(ascii: " ")] {
+            guard isSeparator(byte) else {
+                if word.isEmpty, !hasGap { groups = [] }
+                word.append(byte)
                 continue
             }
-            groups.append(Array(core))
-            if endsWithCard(groups) { return true }
+            if !word.isEmpty {
+                groups = word.allSatisfy(isDigit) ? groups + [word] : []
+                if endsWithCard(groups) { return true }
+                word = []
+                hasGap = false
+            }
+            hasGap = hasGap || byte == UInt8(ascii: " ") || byte == UInt8(ascii: "-")
         }
         return false
     }
@@ -72,7 +79,7 @@ enum CardNumbers {
 
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
-    private static func isPunctuation(_ byte: UInt8) -> Bool {
+    private static func isSeparator(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): false
         default: !isDigit(byte) && byte < 0x80

@@ -92,9 +92,20 @@ public struct SettingSource: Sendable {
     }
 
     private static func read(_ path: String) throws(SettingError) -> [String: String] {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw SettingError("CONFIG_FILE", "cannot be read as JSON: \(path)")
+        }
+        return try texts(inFile: data, path)
+    }
+
+    /// What a configuration file says.
+    static func texts(inFile data: Data, _ path: String) throws(SettingError) -> [String: String] {
         let object: Any
         do {
-            object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))
+            object = try JSONSerialization.jsonObject(with: data)
         } catch {
             throw SettingError("CONFIG_FILE", "cannot be read as JSON: \(path)")
         }

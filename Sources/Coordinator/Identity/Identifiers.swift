@@ -85,6 +85,8 @@ public struct FencePair: Sendable, Hashable, CustomStringConvertible {
 public struct LSN: RawRepresentable, Sendable, Hashable, Comparable, CustomStringConvertible {
     public let rawValue: UInt64
     public init(rawValue: UInt64) { self.rawValue = rawValue }
+    /// The position after it. No log comes to the last one; a damaged key may name it, and is not what a program ends of.
+    public var next: LSN { LSN(rawValue: rawValue == .max ? .max : rawValue + 1) }
     public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
     public var description: String { String(rawValue) }
 }

@@ -5,6 +5,14 @@ public struct WallTime: Sendable, Hashable, Comparable {
     public let microseconds: Int64
     public init(microseconds: Int64) { self.microseconds = microseconds }
     public static func < (left: Self, right: Self) -> Bool { left.microseconds < right.microseconds }
+
+    /// How long after `other` this is, microseconds; below 0 if it is before it. At most as much as there are numbers for: the times may
+    /// come from a damaged log.
+    public func microseconds(since other: Self) -> Int64 {
+        let (difference, isTooLarge) = microseconds.subtractingReportingOverflow(other.microseconds)
+        guard isTooLarge else { return difference }
+        return self > other ? .max : .min
+    }
 }
 
 /// A reading of the monotonic clock; means nothing outside the process.

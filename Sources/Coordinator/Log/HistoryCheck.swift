@@ -83,7 +83,7 @@ public struct HistoryCheck: Sendable {
         to lsn: LSN, isThere: (LSN) throws(Failure) -> Bool
     ) throws(Failure) {
         defer { last = lsn }
-        let first = LSN(rawValue: (last?.rawValue ?? 0) + 1)
+        let first = (last ?? LSN(rawValue: 0)).next
         guard first < lsn else { return }
         let before = LSN(rawValue: lsn.rawValue - 1)
         lastMissing = before
@@ -151,7 +151,7 @@ public struct HistoryCheck: Sendable {
             isBroken = true
             lastBreak = lsn
             // Where a tail was lost, positions may be left out.
-            gaps.removeAll { $0.last.rawValue + 1 == lsn.rawValue }
+            gaps.removeAll { $0.last.next == lsn }
             return nil
         case .reconciled:
             isBroken = false

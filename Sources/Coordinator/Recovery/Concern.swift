@@ -53,7 +53,7 @@ public struct Concern: Sendable, Hashable {
     public static func all(in plan: RecoveryPlan, quarantined: Int, now: WallTime) -> [Concern] {
         // What seems to come from the future was written before somebody set the clock back, and may be old.
         func late(_ time: WallTime, _ limit: Milliseconds) -> Bool {
-            (now.microseconds - time.microseconds).magnitude > UInt64(limit.count) * 1000
+            now.microseconds(since: time).magnitude > UInt64(limit.count) * 1000
         }
         let delivering = plan.transactions.filter { verdict in
             switch verdict.transaction.decision {

@@ -78,4 +78,6 @@ public enum PostgresLimits {
     public static let closeWait = Milliseconds.seconds(5)
     /// PostgreSQL's limit on the name of a prepared transaction (GIDSIZE less its terminator).
     public static let gidBytesMax = 199
+    /// A keyed digest (HMAC-SHA-256), bytes.
+    static let digestBytes = 32
 }

@@ -91,9 +91,10 @@ enum MetaCodec {
         }
         let confirmed = try reader.optional { reader throws(ValueFault) in try reader.pair() }
         var fence = DatabaseFence(
-            database: database, identity: identity, confirmed: confirmed, attempted: try reader.pairs())
+            database: database, identity: identity, confirmed: confirmed,
+            attempted: try reader.pairs(max: LogLimits.fenceAttemptsMax))
         if reader.version > 1 {
-            fence.former = try reader.pairs()
+            fence.former = try reader.pairs(max: LogLimits.fencesFormerMax)
             fence.position = try reader.optional { reader throws(ValueFault) in
                 DatabasePosition(
                     timeline: try reader.integer(UInt32.self), walBytes: try reader.integer(UInt64.self))
@@ -182,8 +183,10 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    fileprivate mutating func pairs() throws(ValueFault) -> [FencePair] {
+    /// More than are ever written could not be written again.
+    fileprivate mutating func pairs(max: Int) throws(ValueFault) -> [FencePair] {
         let count = Int(try integer(UInt16.self))
+        guard count <= max else { throw .unknown(field: .pairs, number: UInt64(count)) }
         var pairs: [FencePair] = []
         for _ in 0..<count { pairs.append(try pair()) }
         return pairs

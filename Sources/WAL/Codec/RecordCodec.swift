@@ -25,6 +25,8 @@ enum RecordCodec {
         let transaction = try reader.transaction()
         let record = try readBody(of: kind, transaction, from: &reader)
         try reader.finish()
+        // A record of the log itself names none: with one in its place it would be found among another's records.
+        guard record.transaction ?? TransactionID(high: 0, low: 0) == transaction else { throw .misplaced }
         return (record, writtenAt)
     }
 

@@ -19,7 +19,7 @@ enum ValueFault: Error, Sendable, Hashable, CustomStringConvertible {
     enum StaticField: String, Sendable {
         case operation, currency, requestID, merchant, maskedPAN, digest, reference, reason, authorizationCode, evidence
         case participant, proof, outcome, claim, presence, decision, status, place, key, acknowledged
-        case authority, actor, cause, age
+        case authority, actor, cause, age, pairs
     }
 
     var description: String {

@@ -215,7 +215,7 @@ extension LogStore {
     /// record is never trimmed, so the history always tells.
     func readNext(in reading: Reading) throws(LMDBFailure) -> LSN {
         let newest = try reading.lastKey(records).flatMap { key in key.withUnsafeBytes { Keys.lsn(from: $0) } }
-        let follows = LSN(rawValue: (newest?.rawValue ?? 0) + 1)
+        let follows = (newest ?? LSN(rawValue: 0)).next
         guard let bytes = try reading.get(meta, Keys.nextLSN), let stored = try? MetaCodec.decodeNext(bytes)
         else { return follows }
         return max(stored, follows)

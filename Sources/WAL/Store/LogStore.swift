@@ -66,7 +66,7 @@ extension LogStore {
         let lsn = context.nextLSN
         let bytes = RecordCodec.encode(record, lsn: lsn, writtenAt: context.now)
         try txn.put(records, Keys.record(lsn), bytes, isNewest: true)
-        context.nextLSN = LSN(rawValue: lsn.rawValue + 1)
+        context.nextLSN = lsn.next
         context.hasWritten = true
         context.hasAdvanced = true
         return lsn

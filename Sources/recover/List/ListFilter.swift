@@ -109,7 +109,7 @@ struct ListFilter {
 
     private func takes(begun: WallTime, _ now: WallTime) -> Bool {
         guard let olderThan else { return true }
-        return now.microseconds - begun.microseconds >= olderThan.milliseconds.count * 1000
+        return now.microseconds(since: begun) >= olderThan.milliseconds.count * 1000
     }
 
     private func takes(_ amount: Money) -> Bool {

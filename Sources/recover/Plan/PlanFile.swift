@@ -60,6 +60,11 @@ enum PlanFile {
         } catch {
             throw refusal("the plan \(path) cannot be read: \(error.localizedDescription)")
         }
+        return try document(in: data, path)
+    }
+
+    /// Likewise, of what a file holds.
+    static func document(in data: Data, _ path: String) throws -> PlanDocument {
         guard let header = try? JSONDecoder().decode(Header.self, from: data), header.kind == PlanDocument.kind else {
             throw refusal("\(path) is not a plan; --plan-out FILE writes one")
         }

@@ -52,11 +52,11 @@ struct ShowDocument: Encodable {
         laterRecords = report.replay?.laterCount ?? 0
         records =
             report.replay.map { replay in
-                let first = replay.records[0].writtenAt.microseconds
+                let first = replay.records[0].writtenAt
                 return replay.records.map { place in
                     Record(
                         lsn: place.lsn.rawValue, at: Timestamp.text(microseconds: place.writtenAt.microseconds),
-                        afterUs: place.writtenAt.microseconds - first, kind: place.record.kind.rawValue,
+                        afterUs: place.writtenAt.microseconds(since: first), kind: place.record.kind.rawValue,
                         text: place.record.words, fault: replay.faults[place.lsn])
                 }
             } ?? []

@@ -46,14 +46,15 @@ struct ShowReport {
 
     private func timeline(_ replay: HistoryReplay) -> Table {
         var table = Table(.right("LSN"), "TIME", .right("AFTER"), .right("STEP"), .flexible("RECORD"))
-        let first = replay.records[0].writtenAt.microseconds
+        let first = replay.records[0].writtenAt
         var previous = first
         for place in replay.records {
-            let time = place.writtenAt.microseconds
+            let time = place.writtenAt
             let fault = replay.faults[place.lsn]
             table.add(cells: [
-                .init(place.lsn.description), .init(Timestamp.text(microseconds: time)),
-                .init(Elapsed.text(microseconds: time - first)), .init(Elapsed.text(microseconds: time - previous)),
+                .init(place.lsn.description), .init(Timestamp.text(microseconds: time.microseconds)),
+                .init(Elapsed.text(microseconds: time.microseconds(since: first))),
+                .init(Elapsed.text(microseconds: time.microseconds(since: previous))),
                 .init(
                     place.record.words + (fault.map { " (may not stand here: \($0))" } ?? ""), fault.map { _ in .red }),
             ])

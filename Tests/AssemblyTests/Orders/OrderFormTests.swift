@@ -49,7 +49,8 @@ import Testing
         "Goal: what could be a card number does not get into the log, however it is grouped",
         arguments: [
             "4111111111111111", "card 4111 1111 1111 1111 called", "(4111-1111-1111-1111)", "row 12: 4111111111111111.",
-            "no 7 4111 1111 1111 1111",
+            "no 7 4111 1111 1111 1111", "pan=4111111111111111", "card:4111 1111 1111 1111", "the card,4111111111111111",
+            "[4111111111111111]/USD", "\u{E9} 4111111111111111\u{A0}x 4111111111111111",
         ])
     func refusesCards(reason: String) throws {
         let message = try #require(Self.fault(reason: reason))

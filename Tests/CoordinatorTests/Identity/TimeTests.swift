@@ -24,6 +24,16 @@ import Testing
         #expect(early < late)
     }
 
+    /// Times of a damaged log may be anything.
+    @Test func theSpanOfTwoWallTimesDoesNotOverflow() {
+        let (first, last) = (WallTime(microseconds: .min), WallTime(microseconds: .max))
+        #expect(last.microseconds(since: first) == .max)
+        #expect(first.microseconds(since: last) == .min)
+        #expect(WallTime(microseconds: 5).microseconds(since: WallTime(microseconds: 7)) == -2)
+        #expect(LSN(rawValue: 1).next == LSN(rawValue: 2))
+        #expect(LSN(rawValue: .max).next == LSN(rawValue: .max))
+    }
+
     @Test func spansCompareAndReadAsMilliseconds() {
         #expect(Milliseconds.seconds(2) == Milliseconds(2000))
         #expect(Milliseconds(1) < .seconds(1))

@@ -146,9 +146,12 @@ enum RowStatements {
             let token = KeyedDigest(hex: columns[10], keyID: columns[11]),
             let hash = KeyedDigest(hex: columns[12], keyID: columns[13])
         else { return nil }
+        // A reference that cannot be read is not the same as none.
+        let reference = columns[9].flatMap { RequestID($0) }
+        guard (reference == nil) == (columns[9] == nil) else { return nil }
         let intent = PaymentIntent(
             requestID: request, kind: kind, amount: amount, merchant: merchant, maskedPAN: masked, panToken: token,
-            requestHash: hash, reference: columns[9].flatMap { RequestID($0) })
+            requestHash: hash, reference: reference)
         return (position, WitnessRow(transaction: transaction, epoch: Epoch(rawValue: epoch), intent: intent))
     }
 }

@@ -165,17 +165,25 @@ extension PaymentRow {
 }
 
 extension KeyedDigest {
-    /// As `encode(..., 'hex')` and a number's text give it; `nil` if it is not there.
+    /// As `encode(..., 'hex')` and a number's text give it; `nil` if it is not there, or is no digest: a row that somebody has changed
+    /// must not go into the log as it is.
     init?(hex: String?, keyID: String?) {
-        guard let hex, let keyID = keyID.flatMap({ UInt32($0) }), hex.utf8.count % 2 == 0 else { return nil }
+        guard let hex, let keyID = keyID.flatMap({ UInt32($0) }), hex.utf8.count == 2 * PostgresLimits.digestBytes
+        else { return nil }
         var bytes: [UInt8] = []
-        var rest = hex[...]
-        while !rest.isEmpty {
-            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
-            bytes.append(byte)
-            rest = rest.dropFirst(2)
+        for digit in hex.utf8.enumerated() {
+            guard let value = Self.value(ofDigit: digit.element) else { return nil }
+            if digit.offset.isMultiple(of: 2) { bytes.append(value << 4) } else { bytes[bytes.count - 1] |= value }
         }
         self.init(keyID: keyID, bytes: bytes)
+    }
+
+    private static func value(ofDigit byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        default: nil
+        }
     }
 }
 
