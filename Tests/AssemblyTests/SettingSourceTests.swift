@@ -62,7 +62,10 @@ import Testing
 
     /// Goal: what is no flag at all may be a secret: its place is told, and its text is not.
     @Test func whatIsNoFlagIsNotQuoted() throws {
-        for word in ["postgresql://u:sesame@h/db", "sesame", "-p=sesame", "sesame=--port", "="] {
+        for word in [
+            "postgresql://u:sesame@h/db", "sesame", "-p=sesame", "sesame=--port", "=",
+            "--db-uri:postgresql://u:sesame@h/db",
+        ] {
             let error = try #require(Self.fault(["--port", "1", word]))
             #expect(error.description.contains("argument 3") && !error.description.contains("sesame"))
             #expect(error.variable.hasPrefix("--"), "it is a fault of the command line")

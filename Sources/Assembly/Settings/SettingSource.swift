@@ -80,7 +80,13 @@ public struct SettingSource: Sendable {
                     "--", "must begin every flag, but argument \(rest.startIndex) does not begin with it; see --help")
             }
             let variable = name.dropFirst(2).uppercased().replacingOccurrences(of: "-", with: "_")
-            guard isKnown(variable) else { throw SettingError(name, "is not a flag of this program; see --help") }
+            guard isKnown(variable) else {
+                // `--db-uri:postgresql://...` holds a password all the same.
+                guard isFlagName(name) else {
+                    throw SettingError("--", "argument \(rest.startIndex) is not a flag of this program; see --help")
+                }
+                throw SettingError(name, "is not a flag of this program; see --help")
+            }
             let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() ?? ""
             guard !value.isEmpty else { throw SettingError(name, "needs a value") }
             guard parts.count == 2 || !value.hasPrefix("--") else {
@@ -89,6 +95,18 @@ public struct SettingSource: Sendable {
             flags[variable] = value
         }
         return flags
+    }
+
+    /// Letters, digits and hyphens.
+    private static func isFlagName(_ text: String) -> Bool {
+        text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+                true
+            default: false
+            }
+        }
     }
 
     private static func read(_ path: String) throws(SettingError) -> [String: String] {
