@@ -7,7 +7,7 @@ SWIFT_BUILD_FLAGS ?=
 
 SWIFT_BUILD = swift build --scratch-path $(SCRATCH_PATH) $(SWIFT_BUILD_FLAGS)
 PRODUCTS = server recover clearing-sim loadgen
-SWIFT_SOURCES = Package.swift Sources Tests
+SWIFT_SOURCES = Package.swift Sources Tests Benchmarks
 
 # The programs that `run` and `demo` start; with a folder of installed programs in HOLDFAST_BIN_DIR nothing is built.
 PROGRAMS = $(if $(HOLDFAST_BIN_DIR),,release)
@@ -86,6 +86,18 @@ asan: setup ## likewise with the address sanitizer
 crash: build ## make the programs fail at every point, or at random ones for a time: make crash SOAK=30m SEED=7
 	$(SCRATCH_PATH)/debug/crash $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(SHARE),--share $(SHARE)) \
 	    $(if $(JOBS),--jobs $(JOBS)) $(if $(SOAK),--soak $(SOAK))
+
+# BENCH_FLAGS: further arguments for each, for example --quick; BENCH: which, for example BENCH='log coordinator'.
+.PHONY: bench bench-long
+export BENCH_FLAGS RESULTS_DIR
+
+bench: setup ## measure everything against its references, within 20 minutes (BENCH='log ...', BENCH_FLAGS=--quick)
+	$(SWIFT_BUILD) -c release --product bench
+	@scripts/bench short $(BENCH)
+
+bench-long: setup ## the benchmarks that take long
+	$(SWIFT_BUILD) -c release --product bench
+	@scripts/bench long $(BENCH)
 
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)

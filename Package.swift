@@ -161,6 +161,20 @@ let package = Package(
             ],
             path: "Tests/PowerCut", swiftSettings: strict),
 
+        // Benchmarks: what measures and tells, and the program.
+        .target(name: "BenchmarkKit", path: "Benchmarks/Kit", swiftSettings: strict),
+        .executableTarget(
+            name: "bench",
+            dependencies: [
+                "BenchmarkKit", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry", "WAL",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            path: "Benchmarks/bench", swiftSettings: strict),
+        .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: strict),
+
         // Tests.
         .testTarget(name: "PaymentsTests", dependencies: ["Payments"], swiftSettings: strict),
         .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Payments"], swiftSettings: strict),

@@ -81,5 +81,16 @@ enum ImportTable {
             others: system.union([
                 "ArgumentParser", "Foundation", "Histogram", "NIOCore", "NIOPosix", "UnixSignals",
             ])),
+
+        // Benchmarks: they measure the parts from inside, so they may know each of them.
+        TargetRule("BenchmarkKit", folder: "Benchmarks/Kit", others: system.union(["Dispatch", "Foundation"])),
+        TargetRule(
+            "bench", folder: "Benchmarks/bench",
+            ours: [
+                "BenchmarkKit", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry", "WAL",
+            ],
+            others: system.union([
+                "ArgumentParser", "Dispatch", "Foundation", "Histogram", "NIOCore", "NIOPosix",
+            ])),
     ]
 }

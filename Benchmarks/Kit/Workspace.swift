@@ -1,0 +1,72 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// A folder for the files of one benchmark, removed at the end, also after an interruption.
+public final class Workspace: Sendable {
+    public let path: String
+
+    /// - Parameter parent: an existing folder on the disk to measure on. Other accounts must be able to pass through it.
+    public init(in parent: String) throws {
+        path = "\(parent)/holdfast-bench-\(ProcessInfo.processInfo.processIdentifier)-\(UInt32.random(in: 0 ... .max))"
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o711])
+        } catch {
+            throw BenchmarkFailure("cannot make \(path): \(error.localizedDescription); name another --directory")
+        }
+        let path = path
+        Interruption.atEnd(path) { Self.remove(path) }
+    }
+
+    /// Makes a folder in it.
+    public func folder(_ name: String) throws -> String {
+        let folder = "\(path)/\(name)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        return folder
+    }
+
+    /// Removes it with everything in it.
+    public func remove() {
+        Interruption.forget(path)
+        Self.remove(path)
+    }
+
+    private static func remove(_ path: String) {
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            Progress.note("\(path) could not be removed: \(error.localizedDescription)")
+        }
+    }
+}
+
+/// What is to be done when somebody interrupts a benchmark: clusters are stopped, folders removed.
+public enum Interruption {
+    private static let deeds = Mutex<[(name: String, deed: @Sendable () -> Void)]>([])
+    private static let sources = Mutex<[any DispatchSourceSignal]>([])
+
+    /// Notes what to do at an interruption; the last noted is done first.
+    public static func atEnd(_ name: String, _ deed: @escaping @Sendable () -> Void) {
+        deeds.withLock { $0.append((name, deed)) }
+        sources.withLock { sources in
+            if sources.isEmpty { sources = [SIGINT, SIGTERM, SIGHUP].map(watch) }
+        }
+    }
+
+    /// It has been done, or need not be done any more.
+    public static func forget(_ name: String) {
+        deeds.withLock { deeds in deeds.removeAll { $0.name == name } }
+    }
+
+    private static func watch(_ number: Int32) -> any DispatchSourceSignal {
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler {
+            for (_, deed) in deeds.withLock({ $0 }).reversed() { deed() }
+            exit(128 + number)
+        }
+        source.resume()
+        return source
+    }
+}
