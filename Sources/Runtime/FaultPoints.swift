@@ -123,6 +123,8 @@ public enum ParticipantPoint: String, InjectionPoint {
     case prepareSend = "prepare-send"
     case prepareSent = "prepare-sent"
     case prepareReply = "prepare-reply"
+    case lookUpSend = "look-up-send"
+    case lookUpReply = "look-up-reply"
     case commitPreparedSend = "commit-prepared-send"
     case commitPreparedSent = "commit-prepared-sent"
     case commitPreparedReply = "commit-prepared-reply"
@@ -145,6 +147,8 @@ public enum ParticipantPoint: String, InjectionPoint {
         case .prepareSend: "a database is about to be asked to prepare a branch"
         case .prepareSent: "a branch is on its way to be prepared"
         case .prepareReply: "a database has said whether a branch is prepared; nobody has seen it yet"
+        case .lookUpSend: "a database is about to be asked whether a payment that is not made was made before"
+        case .lookUpReply: "a database has said whether a payment was made before; nobody has seen it yet"
         case .commitPreparedSend: "a database is about to be told to commit a branch"
         case .commitPreparedSent: "COMMIT PREPARED is on its way"
         case .commitPreparedReply: "a database has said what became of COMMIT PREPARED; nobody has seen it yet"
@@ -163,10 +167,12 @@ public enum ParticipantPoint: String, InjectionPoint {
 
     public var failure: String? {
         switch self {
-        case .holdSend, .prepareSend, .commitPreparedSend, .rollbackPreparedSend, .confirmSend, .reversalSend,
+        case .holdSend, .prepareSend, .lookUpSend, .commitPreparedSend, .rollbackPreparedSend, .confirmSend,
+            .reversalSend,
             .statusSend:
             "the participant cannot be reached"
-        case .holdReply, .prepareReply, .commitPreparedReply, .rollbackPreparedReply, .confirmReply, .reversalReply,
+        case .holdReply, .prepareReply, .lookUpReply, .commitPreparedReply, .rollbackPreparedReply, .confirmReply,
+            .reversalReply,
             .statusReply:
             "the reply is lost"
         case .holdSent, .prepareSent, .commitPreparedSent, .rollbackPreparedSent, .confirmSent: nil
@@ -174,7 +180,7 @@ public enum ParticipantPoint: String, InjectionPoint {
     }
 }
 
-/// A client's payment request and its answer, over the line protocol.
+/// A client's payment request and its answer, over the line protocol and, but for the last, over HTTP.
 public enum ClientPoint: String, InjectionPoint {
     case requestRead = "request-read"
     case answerReady = "answer-ready"

@@ -21,8 +21,8 @@ final class Flight: @unchecked Sendable {
     var countsAsUndecided = true
     /// Called once, when the decision is durable.
     var whenDecided: (@Sendable () -> Void)?
-    /// Whether its open reversal waits for its END: whoever committed it all the same is asked again first.
-    var holdsReversal = false
+    /// What its open reversal waits for.
+    var reversalHold = ReversalHold.nothing
     /// Counts the interventions: what an earlier machine had asked for is of no interest to a later one.
     var generation = 0
     /// Databases that have voted yes.
@@ -39,6 +39,16 @@ final class Flight: @unchecked Sendable {
         self.machine = machine
         self.startedAt = startedAt
     }
+}
+
+/// What the open reversal of an aborted transaction waits for, before it is sent.
+enum ReversalHold: Sendable {
+    case nothing
+    /// The payment's own database has to prove that it did not commit. An earlier process began the payment, and may have gone on
+    /// elsewhere if this is a copy of its log: until its database is reached, and fenced, the payment may be made there.
+    case untilPaymentDatabase
+    /// Every database has to: an operator asks those again that committed all the same.
+    case untilEnd
 }
 
 /// Somebody who waits for an outcome, until a time.

@@ -10,8 +10,10 @@ extension PaymentCoordinator {
             switch effect {
             case .append(let write, let urgency): append(write, urgency, flight)
             case .prepare(let order): prepare(order, flight)
+            case .lookUp(let order): lookUp(order, flight)
             case .resolve(let order, let isRepeat): resolve(order, isRepeat: isRepeat, flight)
-            case .enqueueReversal(let task): enqueueReversal(task, mayHaveBeenSent: false)
+            case .enqueueReversal(let task):
+                if flight.reversalHold == .nothing { enqueueReversal(task, mayHaveBeenSent: false) }
             case .scheduleRetry(let subject, let wait):
                 let generation = flight.generation
                 loop.scheduleTask(in: .milliseconds(wait.count)) { [self] in
@@ -113,7 +115,7 @@ extension PaymentCoordinator {
     private func finish(_ flight: Flight) {
         flights[flight.machine.transaction] = nil
         releaseClaim(flight)
-        if flight.holdsReversal { takeUpReversal(of: flight.machine.transaction) }
+        if flight.reversalHold != .nothing { takeUpReversalSoon(of: flight) }
         wakeIdleWatchers()
     }
 
@@ -162,6 +164,26 @@ extension PaymentCoordinator {
             .message("\(participant) did not prepare: \(why)"))
     }
 
+    private func lookUp(_ order: LookUpOrder, _ flight: Flight) {
+        let completion: @Sendable (PriorPayment) -> Void = { [self] prior in
+            loop.execute { self.lookedUp(prior, flight) }
+        }
+        guard case .database(let index)? = flight.firstDatabase, let database = databases[index] else {
+            return completion(.unknown("its database is not configured"))
+        }
+        database.lookUp(order, completion: completion)
+    }
+
+    private func lookedUp(_ prior: PriorPayment, _ flight: Flight) {
+        if case .unknown(let why) = prior, let database = flight.firstDatabase {
+            events.emit(
+                .warning, .database, .requestID(flight.intent.requestID.text),
+                .transactionID(flight.machine.transaction.description),
+                .message("\(database) could not be asked whether the request_id was paid before: \(why)"))
+        }
+        give(.lookedUp(prior, now: time.wall()), to: flight)
+    }
+
     private func resolve(_ order: ResolveOrder, isRepeat: Bool, _ flight: Flight) {
         let participant = order.branch.participant
         let generation = flight.generation
@@ -194,7 +216,10 @@ extension PaymentCoordinator {
         case .database:
             if case .done = resolution { faults.hit(.branchResolved) }
             let isFirst = flight.firstDatabase == participant
-            if decision == .committed, isFirst, case .done = resolution { faults.hit(.firstDatabaseCommitted) }
+            if isFirst, case .done = resolution {
+                if decision == .committed { faults.hit(.firstDatabaseCommitted) }
+                if flight.reversalHold == .untilPaymentDatabase { takeUpReversalSoon(of: flight) }
+            }
         }
         give(.resolved(participant, resolution), to: flight)
     }

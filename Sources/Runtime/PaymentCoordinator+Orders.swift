@@ -63,7 +63,7 @@ extension PaymentCoordinator {
         switch result {
         case .failure(let refusal):
             // What waited in the queue before the order goes on waiting there.
-            if wasQueued, let transaction = write.subject { takeUpReversal(of: transaction) }
+            if wasQueued, let transaction = write.subject { takeUpReversals(of: [transaction]) }
             completion(.failure(.log(refusal)))
         case .success(let receipt):
             if case .resumed(let state) = receipt { takeUp(state, holdingReversal: write.asksAgain) }
@@ -84,9 +84,9 @@ extension PaymentCoordinator {
         // What was held back or sent before was about another outcome.
         case .commit: _ = reversals.withdraw(state.transaction)
         case .abort where isHeld: break
-        case .abort, .undecided: takeUpReversal(of: state.transaction)
+        case .abort, .undecided: takeUpReversals(of: [state.transaction])
         }
-        resume(state, inPlaceOf: former, holdingReversal: isHeld) {}
+        resume(state, inPlaceOf: former, reversal: isHeld ? .untilEnd : .nothing) {}
         if state.isParked { noteParked(state) }
     }
 
@@ -102,20 +102,8 @@ extension PaymentCoordinator {
 
     /// Sends a reversal that was released, whether it was parked or due later.
     private func sendNow(_ transaction: TransactionID) {
-        guard reversals.hasten(transaction, at: time.monotonic()) else { return takeUpReversal(of: transaction) }
+        guard reversals.hasten(transaction, at: time.monotonic()) else { return takeUpReversals(of: [transaction]) }
         sendDueReversals()
-    }
-
-    /// Sends the open reversal of a transaction, if the log has one.
-    func takeUpReversal(of transaction: TransactionID) {
-        do {
-            let tasks = try log.snapshot().reversals.filter { $0.transaction == transaction }
-            for task in tasks { enqueueReversal(task, mayHaveBeenSent: true) }
-        } catch {
-            events.emit(
-                .error, .reversal, .transactionID(transaction.description),
-                .message("the reversal could not be read; the next start sends it: \(error)"))
-        }
     }
 
     /// Whether nothing of the transaction is on its way.

@@ -13,15 +13,36 @@ extension PaymentCoordinator {
     public func carryOut(_ plan: RecoveryPlan, decided: @escaping @Sendable (Int) -> Void) {
         loop.execute { [self] in
             let pending = PendingDecisions(completion: decided)
-            for verdict in plan.transactions { carryOut(verdict, pending) }
+            let current = unfinished(of: plan)
+            for verdict in plan.transactions where current.active.contains(verdict.transaction.transaction) {
+                let isOpen = current.reversals.contains(verdict.transaction.transaction)
+                carryOut(verdict, hasReversal: isOpen, pending)
+            }
             for adoption in plan.adoptions { carryOut(adoption, pending) }
             for stray in plan.strays { carryOut(stray, pending) }
-            for task in plan.reversals { enqueueReversal(task, mayHaveBeenSent: true) }
+            for task in plan.reversals where current.reversals.contains(task.transaction) {
+                guard flights[task.transaction]?.reversalHold ?? .nothing == .nothing else { continue }
+                enqueueReversal(task, mayHaveBeenSent: true)
+            }
             pending.allEnrolled()
         }
     }
 
-    private func carryOut(_ verdict: TransactionVerdict, _ pending: PendingDecisions) {
+    /// What of a plan the log still has as unfinished: an operator, or a transaction's own machine, may have ended it since the look.
+    private func unfinished(of plan: RecoveryPlan) -> (active: Set<TransactionID>, reversals: Set<TransactionID>) {
+        guard !plan.transactions.isEmpty || !plan.reversals.isEmpty else { return ([], []) }
+        do {
+            let snapshot = try log.snapshot()
+            return (Set(snapshot.active.map(\.transaction)), Set(snapshot.reversals.map(\.transaction)))
+        } catch {
+            // The plan was read from the same log a moment ago. What has ended since is told once more, which changes nothing.
+            events.emit(.error, .log, .message("the log could not be read again for its plan: \(error)"))
+            return (Set(plan.transactions.map(\.transaction.transaction)), Set(plan.reversals.map(\.transaction)))
+        }
+    }
+
+    /// - Parameter hasReversal: whether the log has an open reversal of it.
+    private func carryOut(_ verdict: TransactionVerdict, hasReversal: Bool, _ pending: PendingDecisions) {
         let active = verdict.transaction
         guard flights[active.transaction] == nil else { return }
         switch verdict.verdict {
@@ -34,8 +55,11 @@ extension PaymentCoordinator {
             decide(verdict, .aborted, "no database has its row, and the network says \(said)", pending)
         case .presumeAbort:
             pending.enrol(active.transaction)
-            resume(active) { pending.leave(active.transaction) }
-        case .commit, .rollBack, .parked, .parkRolledBack:
+            resume(active, reversal: .untilPaymentDatabase) { pending.leave(active.transaction) }
+        case .rollBack:
+            let isProven = active.begin.record.paymentDatabase.map { active.proven[$0] != nil } ?? true
+            resume(active, reversal: hasReversal && !isProven ? .untilPaymentDatabase : .nothing) {}
+        case .commit, .parked, .parkRolledBack:
             resume(active) {}
         case .parkContradiction:
             let witnessed = verdict.findings.first { $0.state == .witnessed }?.branch.participant
@@ -92,7 +116,7 @@ extension PaymentCoordinator {
     ///   - former: the flight as it was before an intervention, with those who wait for its outcome.
     ///   - decided: called when the decision is durable; at once if it is already.
     func resume(
-        _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, holdingReversal isHeld: Bool = false,
+        _ active: ActiveTransaction, inPlaceOf former: Flight? = nil, reversal hold: ReversalHold = .nothing,
         decided: @escaping @Sendable () -> Void
     ) {
         let now = time.monotonic()
@@ -103,7 +127,7 @@ extension PaymentCoordinator {
         watchSteps?(MachineStep(before: "log", event: "taken up", after: machine.stateName))
         flight.answer = nil
         flight.generation += 1
-        flight.holdsReversal = isHeld
+        flight.reversalHold = hold
         flight.isHeuristic = active.isParked
         flight.isResumed = true
         flight.countsAsUndecided = false
@@ -177,7 +201,7 @@ extension PaymentCoordinator {
 
     private func isIdle(_ includingReversals: Bool) -> Bool {
         queue.isEmpty && flights.values.allSatisfy(\.machine.waitsForOperator)
-            && (!includingReversals || reversals.openCount == 0)
+            && (!includingReversals || reversals.openCount == 0 && reversalsToTakeUp.isEmpty)
     }
 
     func wakeIdleWatchers() {
@@ -215,13 +239,19 @@ extension PaymentCoordinator {
         return PaymentStatus(intent: flight.intent, transaction: flight.machine.transaction, state: state)
     }
 
+    /// Those in the queue, those that wait for their transaction's END, and those whose closing waits for room in the log.
+    private var openReversals: Int {
+        reversals.openCount + flights.values.count { $0.reversalHold != .nothing } + reversalsToTakeUp.count
+            + reversalsToWrite.count
+    }
+
     /// For the metrics. Called back on the loop.
     public func gauges(completion: @escaping @Sendable (Gauges) -> Void) {
         loop.execute { [self] in
             completion(
                 Gauges(
                     undecided: undecided, unfinished: flights.count + parkedWithoutFlight.count, queued: queue.count,
-                    openReversals: reversals.openCount,
+                    openReversals: openReversals,
                     parked: flights.values.count(where: \.isHeuristic) + parkedWithoutFlight.count,
                     isBreakerClosed: breaker.isClosed, isDraining: isDraining))
         }

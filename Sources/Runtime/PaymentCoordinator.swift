@@ -35,6 +35,10 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var velocity: RiskVelocity?
     var reversals: ReversalQueue
     var reversalTimer: Scheduled<Void>?
+    /// Transactions whose reversals were held until now.
+    var reversalsToTakeUp: Set<TransactionID> = []
+    /// Those that have left the queue, and the log has had no room to say so.
+    var reversalsToWrite: Set<TransactionID> = []
     var idleWatchers: [() -> Void] = []
     /// Set before the first submission, or never: told every step of every transaction's machine.
     package var watchSteps: ((MachineStep) -> Void)?

@@ -231,6 +231,9 @@ final class World {
                 // One that was parked counts again when it is sent again.
                 let done = (metrics["reversal_succeeded"] ?? 0) + (metrics["reversal_parked"] ?? 0)
                 // What an earlier start has left is sent by a later one, which may count only the success.
+                if let waiting = metrics["reversals_open"], waiting > 0 {
+                    open.append("server \(name) has \(waiting) open reversals")
+                }
                 if starts[name] == 1 ? enqueued != done : enqueued > done {
                     open.append("server \(name) has \(enqueued) reversals, \(done) succeeded")
                 }

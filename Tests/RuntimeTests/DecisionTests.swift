@@ -1,4 +1,5 @@
 import Coordinator
+import Runtime
 import Testing
 
 /// The order of what is written and what is asked: a step is durable before the question that it allows.
@@ -113,8 +114,8 @@ import Testing
         #expect(world.trace.all.last == "durable END committed")
     }
 
-    /// Goal: a definite no of the network costs no database branch and no reversal.
-    @Test func aDefiniteRefusalEndsWithoutAskingTheDatabase() async throws {
+    /// Goal: a definite no of the network costs a look at the payment's database, no branch and no reversal.
+    @Test func aDefiniteRefusalEndsWithoutABranch() async throws {
         let world = World()
         world.clearing.votes.answer(.no(.declined("insufficient funds")))
         let reply = try await world.pay("r1")
@@ -123,10 +124,55 @@ import Testing
         #expect(reply.answer.text == "DECLINED clearing_declined")
         #expect(
             world.trace.all == [
-                "append BEGIN forced", "durable BEGIN", "prepare clearing", "append ABORT forced", "durable ABORT",
-                "answer DECLINED clearing_declined", "append END aborted lazy", "durable END aborted",
+                "append BEGIN forced", "durable BEGIN", "prepare clearing", "look up db1", "append ABORT forced",
+                "durable ABORT", "answer DECLINED clearing_declined", "append END aborted lazy", "durable END aborted",
             ])
         #expect(world.count(.reversalEnqueued) == 0 && world.log.reversals.isEmpty)
+    }
+
+    /// Goal: a payment that was made elsewhere, or longer ago than the log remembers, is never declined because the network declines the
+    /// second hold; the repeat of that repeat hears the same.
+    @Test func whatWasMadeBeforeIsNotDeclined() async throws {
+        let world = World()
+        let maker = TransactionID(high: 77, low: 0)
+        world.clearing.votes.answer(.no(.declined("duplicate")))
+        world.database.lookUps.answer(.madeBy(maker))
+        #expect(try await world.pay("r1") == Reply(.madeBy(maker)))
+        #expect(try await world.pay("r1") == Reply(.madeBy(maker), isRepeat: true))
+        try await world.idle()
+        #expect(world.database.votes.orders.isEmpty && world.log.reversals.isEmpty)
+    }
+
+    /// Goal: what was made before is found by a payment that runs out of time as well, and its hold is undone.
+    @Test func whatWasMadeBeforeIsFoundAtTheDeadline() async throws {
+        let world = World { $0.prepareTimeout = Milliseconds(50) }
+        let maker = TransactionID(high: 77, low: 0)
+        world.clearing.votes.hold()
+        world.database.lookUps.answer(.madeBy(maker))
+        #expect(try await world.pay("r1").answer == .madeBy(maker))
+        try await world.idle()
+        #expect(world.clearing.reversals.orders.count == 1)
+    }
+
+    /// Goal: nothing is declined for good when the payment's database cannot say whether it was made before; it may be sent again.
+    @Test func nothingIsDeclinedForGoodWithoutTheDatabase() async throws {
+        let world = World()
+        world.clearing.votes.answer(.no(.declined("insufficient funds")))
+        world.database.lookUps.answer(.unknown("no answer"))
+        #expect(try await world.pay("r1").answer.text == "PENDING")
+        try await world.idle()
+
+        world.database.lookUps.answer(PriorPayment.none)
+        #expect(try await world.pay("r1").answer.text == "DECLINED clearing_declined")
+        #expect(world.trace.count("prepare clearing") == 2)
+    }
+
+    /// Goal: another payment under the request_id is a conflict, whatever the network says.
+    @Test func anotherPaymentUnderTheRequestIsAConflict() async throws {
+        let world = World()
+        world.clearing.votes.answer(.no(.declined("insufficient funds")))
+        world.database.lookUps.answer(.conflict)
+        #expect(try await world.pay("r1").answer.text == "REFUSED idempotency_conflict")
     }
 
     /// Goal: a hold of which nothing is known is undone until the network acknowledges it; repeats say so.

@@ -30,7 +30,10 @@ import Testing
         world.log.hold(\.isAbort)
         let isDecided = world.carryOut(try world.plan(observations: [Self.first: World.sighting(prepared: begins)]))
         try await world.settle()
-        #expect(world.trace.all == ["append ABORT with reversal forced", "append ABORT with reversal forced"])
+        #expect(
+            world.trace.all == [
+                "look up db1", "look up db1", "append ABORT with reversal forced", "append ABORT with reversal forced",
+            ])
         #expect(!isDecided.isOn)
 
         world.log.release()
@@ -38,10 +41,61 @@ import Testing
         try await world.idle()
         #expect(world.database.resolutions.orders.map(\.begin) == begins)
         #expect(world.database.resolutions.orders.map(\.decision) == [.aborted, .aborted])
-        #expect(world.clearing.reversals.orders.map(\.transaction) == begins.map(\.transaction))
+        #expect(Set(world.clearing.reversals.orders.map(\.transaction)) == Set(begins.map(\.transaction)))
         #expect(world.log.active.isEmpty && world.log.reversals.isEmpty)
         #expect(try await world.pay("r1").answer == .declined(.clearingUnavailable, begins[0].transaction))
         #expect(world.count(.twoPhaseAborted) == 2)
+    }
+
+    /// Goal: what an earlier process began is reversed only when its database has proven that it did not commit: this log may be a
+    /// copy, and the payment may be made where the original runs. So it stays over further starts.
+    @Test(arguments: [false, true])
+    func theReversalOfAnEarlierPaymentWaitsForItsDatabase(isDecided: Bool) async throws {
+        let world = World()
+        let begin = Payment("r1").begin(1)
+        _ = try world.log.write(.begin(begin)).get()
+        if isDecided { _ = try world.log.write(Self.abort(begin)).get() }
+        world.database.lookUps.answer(.unknown("the database is away"))
+        world.database.resolutions.answer(.open("the database is away"))
+        let isSettled = world.carryOut(try world.plan())
+        try await eventually("the start goes on") { isSettled.isOn }
+        try await eventually("the database is told again and again") { world.trace.count("resolve db1 aborted") >= 3 }
+        #expect(world.clearing.reversals.orders.isEmpty && world.log.reversals.count == 1)
+        #expect(await world.gauges().openReversals == 1)
+
+        world.database.resolutions.answer(.done(.absence))
+        try await world.idle()
+        #expect(world.clearing.reversals.orders.map(\.transaction) == [begin.transaction])
+        #expect(world.log.active.isEmpty && world.log.reversals.isEmpty)
+    }
+
+    /// Goal: another database that is away does not delay the reversal: the payment's own is the witness.
+    @Test func theReversalDoesNotWaitForTheOtherDatabase() async throws {
+        let world = World(databases: 2)
+        let begin = Payment.acrossTwoDatabases.begin(1, databases: 2)
+        _ = try world.log.write(.begin(begin)).get()
+        let payments = try #require(begin.paymentDatabase)
+        for database in world.databases where .database(database.index) != payments {
+            database.resolutions.answer(.open("the database is away"))
+        }
+        _ = world.carryOut(try world.plan())
+        try await eventually("the reversal is sent") { world.clearing.reversals.orders.count == 1 }
+        #expect(world.log.active.count == 1)
+    }
+
+    /// Goal: what has ended since the plan was made is not told once more.
+    @Test func whatEndedSinceThePlanIsLeftAlone() async throws {
+        let world = World()
+        let begin = Payment("r1").begin(1)
+        _ = try world.log.write(.begin(begin)).get()
+        _ = try world.log.write(Self.abort(begin)).get()
+        let plan = try world.plan()
+        let end = EndRecord(transaction: begin.transaction, requestID: begin.intent.requestID, outcome: .aborted)
+        _ = try world.log.write(.end(end)).get()
+        _ = try world.log.write(.closeReversal(ReversalClosedRecord(transaction: begin.transaction))).get()
+        _ = world.carryOut(plan)
+        try await world.settle()
+        #expect(world.trace.all.isEmpty)
     }
 
     /// Goal: a presumed abort that finds no room holds the start up until it is written.

@@ -136,6 +136,23 @@ struct StepTests {
         test.log.close()
     }
 
+    /// Goal: what waits for an operator stands for its request_id again, though its abort had given it up, unless another has claimed it
+    /// since; so does what an order makes of it.
+    @Test(arguments: [Outcome.committed, .aborted])
+    func parkingRetakesAReleasedClaim(outcome: Outcome) async throws {
+        let test = try TestLog()
+        try await test.takeAll(.begin(Sample.begin(1)), .abort(Sample.abort(1, claim: .released)))
+        #expect(try test.log.lookUp(request(1)) == nil)
+        try await test.takeAll(.park(Sample.park(1)))
+        #expect(try test.log.lookUp(request(1))?.status == .heuristic)
+        try await test.takeAll(
+            .resolve(Sample.resolution(1, outcome, isForced: true), needsTwoPersons: false))
+        #expect(try test.log.lookUp(request(1))?.status == (outcome == .committed ? .committing : nil))
+        try await test.takeAll(.end(Sample.end(1, outcome)))
+        #expect(try test.log.lookUp(request(1))?.status == (outcome == .committed ? .approved : nil))
+        test.log.close()
+    }
+
     /// Goal: parking keeps the transaction and shows it as heuristic; again with new evidence; and its end says what it
     /// became.
     @Test func parkingAndItsEnd() async throws {

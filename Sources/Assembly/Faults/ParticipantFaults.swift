@@ -27,6 +27,13 @@ final class FaultyDatabase: DatabaseParticipant {
         _ = faults.fails(ParticipantPoint.prepareSent)
     }
 
+    func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void) {
+        if faults.fails(ParticipantPoint.lookUpSend) { return completion(.unknown(injected)) }
+        inner.lookUp(order) { [faults] prior in
+            completion(faults.fails(ParticipantPoint.lookUpReply) ? .unknown(injected) : prior)
+        }
+    }
+
     func resolve(_ order: ResolveOrder, completion: @escaping @Sendable (Resolution) -> Void) {
         let points: (send: ParticipantPoint, sent: ParticipantPoint, reply: ParticipantPoint) =
             switch order.decision {

@@ -8,6 +8,8 @@ public enum RequestCheck {
         if trace.isPartial { return nil }
         // The request_id of an adopted transaction may not be known, or be another's by now.
         if trace.isAdopted, entry?.transaction != trace.transaction { return nil }
+        // So may that of one which has given it up, whatever an operator made of it afterwards.
+        if trace.hasReleasedRequest, entry?.transaction != trace.transaction { return nil }
         if let outcome = trace.outcome { return fault(ofEnded: trace, outcome, entry: entry) }
         let own = entry?.transaction == trace.transaction ? entry : nil
         let isParked = !trace.parkings.isEmpty
@@ -41,6 +43,7 @@ public enum RequestCheck {
         case .madeBy(let other):
             return fault(own, [.madeBy(other)] + (isParked ? [.heuristic] : []), "is another's", trace)
         case .released:
+            if isParked, own?.status == .heuristic { return nil }
             return own == nil ? nil : "it is of \(trace.transaction), which has given the request_id up"
         }
     }

@@ -50,6 +50,8 @@ public struct TransactionTrace: Sendable, Hashable {
     public private(set) var isAdopted = false
     /// Whether it had ended before, so that what it was then may be known no more.
     public private(set) var isReopened = false
+    /// Whether an abort of it gave the request_id up: from then on it may be another's.
+    public private(set) var hasReleasedRequest = false
     /// What the next record has to decide: a resolution or an adoption and its decision are one log transaction.
     private var awaitedDecision: Outcome?
     /// Whether records of it may be missing, so that what is not there proves nothing.
@@ -159,6 +161,7 @@ public struct TransactionTrace: Sendable, Hashable {
             return "ABORT with a reversal of \(task.transaction)"
         }
         decision = .abort(abort)
+        if abort.record.claim == .released { hasReleasedRequest = true }
         if let task = abort.record.reversal { reversal = .open(task) }
         return nil
     }

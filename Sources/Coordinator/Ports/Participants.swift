@@ -17,6 +17,26 @@ public struct PrepareOrder: Sendable, Hashable {
     }
 }
 
+/// Asks the payment's database what it knows of the request_id. Only a durable BEGIN makes one.
+public struct LookUpOrder: Sendable, Hashable {
+    public let begin: BeginRecord
+
+    init(allowedBy begin: Durable<BeginRecord>) { self.begin = begin.record }
+}
+
+/// What the payment's database knows of a request_id, whoever claimed it: the log forgets, and other coordinators have logs of their
+/// own.
+public enum PriorPayment: Sendable, Hashable {
+    /// No payment with it is committed.
+    case none
+    /// The same payment is committed under another transaction.
+    case madeBy(TransactionID)
+    /// A payment with other content is.
+    case conflict
+    /// It could not be asked.
+    case unknown(String)
+}
+
 /// Tells a participant the decision. Only a durable decision makes one.
 public struct ResolveOrder: Sendable, Hashable {
     public let begin: BeginRecord
@@ -100,6 +120,9 @@ public protocol DatabaseParticipant: AnyObject, Sendable {
     /// `completion` is called exactly once, at the order's deadline plus a small bounded time at the latest. The prepared
     /// slot that a prepared or unknown branch occupies is given back by ``resolve(_:completion:)``.
     func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void)
+
+    /// Looks the order's request_id up among the committed payments. `completion` is called exactly once, within a bounded time.
+    func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void)
 
     /// Carries the decision out, or finds the proof that it has been. An abort is done only when no backend can still prepare the
     /// branch. `completion` is called exactly once, within a bounded time.

@@ -4,6 +4,8 @@ public enum Effect: Sendable, Hashable {
     case append(LogWrite, LogUrgency)
     /// Comes back as ``TransactionMachine/voted(_:_:)``.
     case prepare(PrepareOrder)
+    /// Ask the payment's database; comes back as ``TransactionMachine/lookedUp(_:now:)``.
+    case lookUp(LookUpOrder)
     /// Comes back as ``TransactionMachine/resolved(_:_:)``.
     case resolve(ResolveOrder, isRepeat: Bool)
     /// The abort's task is durable: send it now and until it is acknowledged.

@@ -8,6 +8,8 @@ public enum TransactionEvent: Sendable, Hashable {
     case refused(LogWrite, LogUrgency, LogRefusal)
     /// ``TransactionMachine/voted(_:_:now:)``
     case voted(Participant, Vote, now: WallTime)
+    /// ``TransactionMachine/lookedUp(_:now:)``
+    case lookedUp(PriorPayment, now: WallTime)
     /// ``TransactionMachine/deadlinePassed(now:)``
     case deadlinePassed(now: WallTime)
     /// ``TransactionMachine/resolved(_:_:)``
@@ -24,6 +26,7 @@ public enum TransactionEvent: Sendable, Hashable {
         case .logged(_, let receipt): "logged \(receipt.label)"
         case .refused(let write, _, let refusal): "\(write.label) refused, \(refusal.label)"
         case .voted(_, let vote, _): "voted \(vote.label)"
+        case .lookedUp(let prior, _): "looked up \(prior.label)"
         case .deadlinePassed: "deadline passed"
         case .resolved(_, let resolution): "resolved \(resolution.label)"
         case .retryDue(.participant): "retry due of a participant"
@@ -41,6 +44,7 @@ extension TransactionMachine {
         case .logged(let write, let receipt): logged(write, receipt)
         case .refused(let write, let urgency, let refusal): refused(write, urgency: urgency, refusal)
         case .voted(let participant, let vote, let now): voted(participant, vote, now: now)
+        case .lookedUp(let prior, let now): lookedUp(prior, now: now)
         case .deadlinePassed(let now): deadlinePassed(now: now)
         case .resolved(let participant, let resolution): resolved(participant, resolution)
         case .retryDue(let subject): retryDue(subject)
@@ -118,6 +122,18 @@ extension Vote {
         case .no(.contended): "no (contended)"
         case .no(.madeBy): "no (made by another)"
         case .no(.conflict): "no (conflict)"
+        case .unknown: "unknown"
+        }
+    }
+}
+
+extension PriorPayment {
+    /// For messages and for those who count what was tried.
+    public var label: String {
+        switch self {
+        case .none: "nothing"
+        case .madeBy: "made by another"
+        case .conflict: "conflict"
         case .unknown: "unknown"
         }
     }

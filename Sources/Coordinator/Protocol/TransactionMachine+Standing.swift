@@ -3,7 +3,7 @@ extension TransactionMachine {
     /// Whether the decision is not in the log yet.
     public var isUndecided: Bool {
         switch state {
-        case .beginning, .preparing, .deciding, .parkedUndecided: true
+        case .beginning, .preparing, .lookingUp, .deciding, .parkedUndecided: true
         case .committing, .aborting, .ending, .finished: false
         }
     }
@@ -19,7 +19,7 @@ extension TransactionMachine {
         case .aborting(let delivering):
             delivering.open.isEmpty && delivering.outstanding.isEmpty && !delivering.parked.isEmpty
         case .parkedUndecided: true
-        case .beginning, .preparing, .deciding, .ending, .finished: false
+        case .beginning, .preparing, .lookingUp, .deciding, .ending, .finished: false
         }
     }
 }

@@ -5,12 +5,12 @@
 /// Two machines are equal when they would do the same from here on.
 public struct TransactionMachine: Sendable, Hashable {
     public let transaction: TransactionID
-    private let timing: Timing
-    /// Read by the tests, which tell the states apart that they have seen.
-    private(set) var state: TransactionState
-    private let begin: BeginRecord
-    private let decideBy: MonotonicTime
-    private(set) var hasAnswered = false
+    let timing: Timing
+    /// Changed in the machine's own files alone.
+    var state: TransactionState
+    let begin: BeginRecord
+    let decideBy: MonotonicTime
+    var hasAnswered = false
 
     public struct Timing: Sendable, Hashable {
         /// Between two tellings of a decision to a participant that has not proven it done.
@@ -66,7 +66,7 @@ public struct TransactionMachine: Sendable, Hashable {
         case .undecided:
             let everyone = active.begin.record.branches.map(\.participant)
             let votes = everyone.map { ($0, Vote.unknown("the server that asked is gone")) }
-            let effects = machine.decideAbort(
+            let effects = machine.giveUp(
                 .init(
                     begin: active.begin, stagesLeft: [], outstanding: [],
                     votes: Dictionary(uniqueKeysWithValues: votes)),
@@ -92,7 +92,7 @@ public struct TransactionMachine: Sendable, Hashable {
             let stages = PreparePolicy.stages(of: begin.record.intent.kind, branches: begin.record.branches)
             let preparing = TransactionState.Preparing(
                 begin: begin, stagesLeft: stages[...], outstanding: [], votes: [:])
-            if let deadlinePassedAt { return decideAbort(preparing, now: deadlinePassedAt) }
+            if let deadlinePassedAt { return giveUp(preparing, now: deadlinePassedAt) }
             return askNextStage(preparing)
         case (.committing(let decision), .deciding(let preparing)):
             return deliver(commit: decision, begin: preparing.begin, resumedFrom: nil)
@@ -156,8 +156,13 @@ public struct TransactionMachine: Sendable, Hashable {
             state = .preparing(preparing)
             // All of a stage are heard before it is judged: another coordinator's outcome outweighs a failure.
             guard preparing.outstanding.isEmpty else { return [] }
-            guard preparing.votes.values.allSatisfy(\.isYes) else { return decideAbort(preparing, now: now) }
+            guard preparing.votes.values.allSatisfy(\.isYes) else { return giveUp(preparing, now: now) }
             return askNextStage(preparing)
+        case .lookingUp(var preparing):
+            guard preparing.outstanding.remove(participant) != nil else { return [] }
+            preparing.votes[participant] = vote
+            state = .lookingUp(preparing)
+            return []
         case .deciding(var preparing):
             guard preparing.outstanding.remove(participant) != nil else { return [] }
             preparing.votes[participant] = vote
@@ -177,6 +182,13 @@ public struct TransactionMachine: Sendable, Hashable {
         }
     }
 
+    /// The payment's database was asked for the request_id. `now` is for the record of the abort.
+    public mutating func lookedUp(_ prior: PriorPayment, now: WallTime) -> [Effect] {
+        guard case .lookingUp(let preparing) = state else { return [] }
+        // A vote that came meanwhile says as much.
+        return decideAbort(preparing, preparing.knowsPrior ? .none : prior, now: now)
+    }
+
     /// The time to decide is over. While BEGIN is on its way this is remembered: then nobody is asked any more.
     public mutating func deadlinePassed(now: WallTime) -> [Effect] {
         switch state {
@@ -184,8 +196,8 @@ public struct TransactionMachine: Sendable, Hashable {
             state = .beginning(deadlinePassedAt: now)
             return []
         case .preparing(let preparing):
-            return decideAbort(preparing, now: now)
-        case .deciding, .committing, .aborting, .ending, .parkedUndecided, .finished:
+            return giveUp(preparing, now: now)
+        case .lookingUp, .deciding, .committing, .aborting, .ending, .parkedUndecided, .finished:
             return []
         }
     }
@@ -204,7 +216,7 @@ public struct TransactionMachine: Sendable, Hashable {
             let effects = take(resolution, of: participant, &delivering)
             state = .aborting(delivering)
             return effects + endIfDone()
-        case .beginning, .preparing, .deciding, .ending, .parkedUndecided, .finished:
+        case .beginning, .preparing, .lookingUp, .deciding, .ending, .parkedUndecided, .finished:
             return []
         }
     }
@@ -223,7 +235,7 @@ public struct TransactionMachine: Sendable, Hashable {
             delivering.open.insert(participant)
             state = .aborting(delivering)
             return [.resolve(order(participant, delivering), isRepeat: true)]
-        case .beginning, .preparing, .deciding, .ending, .parkedUndecided, .finished:
+        case .beginning, .preparing, .lookingUp, .deciding, .ending, .parkedUndecided, .finished:
             return []
         }
     }
@@ -246,200 +258,10 @@ public struct TransactionMachine: Sendable, Hashable {
                 return [.resolve(order(participant, delivering), isRepeat: true)]
             case .aborting(let delivering) where delivering.open.contains(participant):
                 return [.resolve(order(participant, delivering), isRepeat: true)]
-            case .beginning, .preparing, .deciding, .committing, .aborting, .ending, .parkedUndecided, .finished:
+            case .beginning, .preparing, .lookingUp, .deciding, .committing, .aborting, .ending, .parkedUndecided,
+                .finished:
                 return []
             }
         }
-    }
-}
-
-// MARK: - Preparing and deciding
-
-extension TransactionMachine {
-    private mutating func askNextStage(_ preparing: TransactionState.Preparing) -> [Effect] {
-        var preparing = preparing
-        guard let stage = preparing.stagesLeft.popFirst() else {
-            state = .deciding(preparing)
-            let code = preparing.authorizationCode
-            return [.append(.commit(CommitRecord(transaction: transaction, authorizationCode: code)), .forced)]
-        }
-        preparing.outstanding = Set(stage.map(\.participant))
-        state = .preparing(preparing)
-        let code = preparing.authorizationCode
-        return stage.map { branch in
-            .prepare(
-                PrepareOrder(
-                    allowedBy: preparing.begin, branch: branch, authorizationCode: code, deadline: decideBy))
-        }
-    }
-
-    private mutating func decideAbort(_ preparing: TransactionState.Preparing, now: WallTime) -> [Effect] {
-        state = .deciding(preparing)
-        let (reason, claim) = Verdict.ofAbort(preparing)
-        let network = preparing.votes[.clearing]
-        let mayHold = preparing.outstanding.contains(.clearing) || network.map { !$0.isNo } ?? false
-        let reversal =
-            mayHold ? ReversalTask(transaction: transaction, intent: begin.intent, createdAt: now) : nil
-        let record = AbortRecord(transaction: transaction, reason: reason, claim: claim, reversal: reversal)
-        return [.append(.abort(record), .forced)]
-    }
-
-    /// Databases that were asked and did not definitely refuse.
-    private func mayBePrepared(_ preparing: TransactionState.Preparing) -> Set<Participant> {
-        databaseParticipants.filter { participant in
-            preparing.outstanding.contains(participant) || preparing.votes[participant].map { !$0.isNo } ?? false
-        }
-    }
-
-    private var databaseParticipants: Set<Participant> {
-        Set(begin.branches.map(\.participant).filter { $0 != .clearing })
-    }
-}
-
-// MARK: - Carrying the decision out
-
-extension TransactionMachine {
-    private mutating func deliver(
-        commit decision: Durable<CommitRecord>, begin: Durable<BeginRecord>, resumedFrom active: ActiveTransaction?
-    ) -> [Effect] {
-        let parked = active?.parkedParticipants ?? []
-        let done = Set(active?.proven.keys.map(\.self) ?? [])
-        let delivering = TransactionState.Delivering(
-            begin: begin, decision: decision, outstanding: [],
-            open: Set(begin.record.branches.map(\.participant)).subtracting(done).subtracting(parked), attempts: [:],
-            parked: parked, resumed: active != nil)
-        state = .committing(delivering)
-        var effects: [Effect] = databaseParticipants.intersection(delivering.open).sorted(by: Self.byNumber).map {
-            .resolve(order($0, delivering), isRepeat: delivering.resumed)
-        }
-        // The payment's own database may have been committed before the crash: then the network is next.
-        if done.contains(firstDatabase) { effects += afterCommit(of: firstDatabase, delivering) }
-        return effects + endIfDone()
-    }
-
-    private mutating func deliver(
-        abort decision: Durable<AbortRecord>, begin: Durable<BeginRecord>, asked: Set<Participant>,
-        outstanding: Set<Participant>, resumedFrom active: ActiveTransaction?
-    ) -> [Effect] {
-        let parked = active?.parkedParticipants ?? []
-        let done = Set(active?.proven.keys.map(\.self) ?? [])
-        let delivering = TransactionState.Delivering(
-            begin: begin, decision: decision, outstanding: outstanding.intersection(asked),
-            open: asked.subtracting(done).subtracting(parked), attempts: [:], parked: parked, resumed: active != nil)
-        state = .aborting(delivering)
-        var effects: [Effect] = []
-        if active == nil, let task = decision.record.reversal { effects.append(.enqueueReversal(task)) }
-        switch decision.record.claim {
-        case .declined:
-            effects += [answer(.declined(decision.record.reason, transaction))].compactMap(\.self)
-        case .released:
-            let isConflict = decision.record.reason == .idempotencyConflict
-            let known: Answer = isConflict ? .refused(.idempotencyConflict) : .pending(transaction)
-            effects += [answer(known), .releaseClaim].compactMap(\.self)
-        case .madeBy(let other):
-            effects += [answer(.madeBy(other))].compactMap(\.self)
-        }
-        let tellNow = delivering.open.subtracting(delivering.outstanding)
-        effects += tellNow.sorted(by: Self.byNumber).map {
-            .resolve(order($0, delivering), isRepeat: delivering.resumed)
-        }
-        return effects + endIfDone()
-    }
-
-    /// The payment's own database is the witness: when it has committed, the client may be told, and only then the network.
-    private mutating func afterCommit(
-        of participant: Participant, _ delivering: TransactionState.Delivering<CommitRecord>
-    ) -> [Effect] {
-        guard participant == firstDatabase else { return [] }
-        var effects = [answer(.approved(transaction))].compactMap(\.self)
-        if delivering.open.contains(.clearing) {
-            effects.append(.resolve(order(.clearing, delivering), isRepeat: delivering.resumed))
-        }
-        return effects
-    }
-
-    private func take<Decision>(
-        _ resolution: Resolution, of participant: Participant,
-        _ delivering: inout TransactionState.Delivering<Decision>
-    ) -> [Effect] {
-        switch resolution {
-        case .done(let proof):
-            delivering.open.remove(participant)
-            let record = AcknowledgedRecord(transaction: transaction, participant: participant, proof: proof)
-            return [.append(.acknowledged(record), .lazy)]
-        case .heuristic(let evidence):
-            delivering.open.remove(participant)
-            delivering.parked.insert(participant)
-            let record = ParkedRecord(transaction: transaction, participant: participant, evidence: evidence)
-            return [.append(.park(record), .forced)]
-        case .open:
-            let attempts = delivering.attempts[participant, default: 0] + 1
-            delivering.attempts[participant] = attempts
-            let wait = timing.delivery.delay(afterAttempt: attempts, spread: transaction.low)
-            return [.scheduleRetry(.participant(participant), after: wait)]
-        }
-    }
-
-    private mutating func endIfDone() -> [Effect] {
-        let outcome: Outcome
-        switch state {
-        case .committing(let delivering):
-            guard delivering.open.isEmpty, delivering.parked.isEmpty else { return [] }
-            outcome = .committed
-        case .aborting(let delivering):
-            guard delivering.open.isEmpty, delivering.outstanding.isEmpty, delivering.parked.isEmpty else { return [] }
-            outcome = .aborted
-        case .beginning, .preparing, .deciding, .ending, .parkedUndecided, .finished:
-            return []
-        }
-        state = .ending
-        let record = EndRecord(transaction: transaction, requestID: begin.intent.requestID, outcome: outcome)
-        return [.append(.end(record), .lazy)]
-    }
-
-    /// The database of the payment's row.
-    var firstDatabase: Participant {
-        begin.branches.first { $0.role.contains(.payment) }?.participant ?? .clearing
-    }
-
-    private func branch(_ participant: Participant) -> Branch {
-        guard let branch = begin.branches.first(where: { $0.participant == participant }) else {
-            impossible("\(participant) is no participant")
-        }
-        return branch
-    }
-
-    private func order(
-        _ participant: Participant, _ delivering: TransactionState.Delivering<CommitRecord>
-    ) -> ResolveOrder {
-        ResolveOrder(
-            allowedBy: delivering.decision, begin: begin, branch: branch(participant), isResumed: delivering.resumed)
-    }
-
-    private func order(
-        _ participant: Participant, _ delivering: TransactionState.Delivering<AbortRecord>
-    ) -> ResolveOrder {
-        ResolveOrder(
-            allowedBy: delivering.decision, begin: begin, branch: branch(participant), isResumed: delivering.resumed)
-    }
-
-    // MARK: - Small things
-
-    private mutating func answer(_ answer: Answer) -> Effect? {
-        guard !hasAnswered else { return nil }
-        hasAnswered = true
-        return .answer(answer)
-    }
-
-    private func retry(_ write: LogWrite, _ urgency: LogUrgency) -> Effect {
-        .scheduleRetry(.log(write, urgency), after: timing.log.base)
-    }
-
-    private static func byNumber(_ left: Participant, _ right: Participant) -> Bool {
-        left.description < right.description
-    }
-
-    private func impossible(_ event: String) -> Never {
-        preconditionFailure("transaction \(transaction) in state \(state.name): \(event)")
     }
 }

@@ -5,8 +5,11 @@ enum TransactionState: Sendable, Hashable {
     /// refuses it.
     case beginning(deadlinePassedAt: WallTime?)
     /// PREPARING, after BEGIN: participants are asked stage by stage.
-    /// Goes to `deciding` when all voted yes, when one did not, or at the deadline.
+    /// Goes to `deciding` when all voted yes; when one did not, or at the deadline, there too, or first to `lookingUp`.
     case preparing(Preparing)
+    /// It cannot be made, and the payment's database has not said whether it was made before: it is asked, because DECLINED is final.
+    /// Goes to `deciding` with the answer.
+    case lookingUp(Preparing)
     /// A decision is on its way into the log. Goes to `committing` or `aborting`, whichever decision the log then holds; to
     /// `parkedUndecided` if the log has lost the transaction.
     case deciding(Preparing)
@@ -53,6 +56,7 @@ enum TransactionState: Sendable, Hashable {
         switch self {
         case .beginning: "beginning"
         case .preparing: "preparing"
+        case .lookingUp: "looking up"
         case .deciding: "deciding"
         case .committing: "committing"
         case .aborting: "aborting"

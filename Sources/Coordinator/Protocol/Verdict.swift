@@ -2,20 +2,45 @@
 enum Verdict {
     /// Another coordinator's outcome outweighs every failure of ours: a payment that was made elsewhere is never
     /// declined here.
-    static func ofAbort(_ preparing: TransactionState.Preparing) -> (reason: DeclineReason, claim: ClaimDisposition) {
+    ///
+    /// - Parameter prior: what the payment's database knows of the request_id, where it was asked.
+    static func ofAbort(
+        _ preparing: TransactionState.Preparing, _ prior: PriorPayment
+    ) -> (reason: DeclineReason, claim: ClaimDisposition) {
         let refusals = preparing.votes.values.compactMap(\.refusal)
         for case .madeBy(let other) in refusals { return (.idempotencyConflict, .madeBy(other)) }
         if refusals.contains(.contended) { return (.databaseError, .released) }
         if refusals.contains(.conflict) { return (.idempotencyConflict, .released) }
+        switch prior {
+        case .none: return (reason(preparing), .declined)
+        case .madeBy(let other): return (.idempotencyConflict, .madeBy(other))
+        case .conflict: return (.idempotencyConflict, .released)
+        // Declined for good is only what is known not to have been made.
+        case .unknown: return (reason(preparing), .released)
+        }
+    }
+
+    private static func reason(_ preparing: TransactionState.Preparing) -> DeclineReason {
         switch preparing.votes[.clearing] {
-        case .no(.declined): return (.clearingDeclined, .declined)
-        case .no, .unknown: return (.clearingUnavailable, .declined)
-        case .yes: return (.databaseError, .declined)
-        case nil where preparing.outstanding.contains(.clearing): return (.clearingUnavailable, .declined)
+        case .no(.declined): .clearingDeclined
+        case .no, .unknown: .clearingUnavailable
+        case .yes: .databaseError
+        case nil where preparing.outstanding.contains(.clearing): .clearingUnavailable
         // Nobody was asked: the time was over when BEGIN had become durable.
-        case nil where preparing.outstanding.isEmpty && preparing.votes.isEmpty:
-            return (.transactionInitFailed, .declined)
-        case nil: return (.databaseError, .declined)
+        case nil where preparing.outstanding.isEmpty && preparing.votes.isEmpty: .transactionInitFailed
+        case nil: .databaseError
+        }
+    }
+}
+
+extension TransactionState.Preparing {
+    /// Whether the payment's database has said, with its vote, if a payment with this request_id is committed or about to be: an insert
+    /// that succeeded proves that there is none.
+    var knowsPrior: Bool {
+        guard let database = begin.record.paymentDatabase else { return false }
+        switch votes[database] {
+        case .yes, .no(.contended), .no(.madeBy), .no(.conflict): return true
+        case .no(.declined), .no(.unavailable), .unknown, nil: return false
         }
     }
 }

@@ -112,6 +112,12 @@ public final class PostgresDatabase: DatabaseParticipant {
         }
     }
 
+    public func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void) {
+        guard loop.submit({ [core] in core.lookUp(order, completion) }) else {
+            return completion(.unknown("the database is closed"))
+        }
+    }
+
     public func resolve(_ order: ResolveOrder, completion: @escaping @Sendable (Resolution) -> Void) {
         guard loop.submit({ [core] in core.resolve(order, completion) }) else {
             return completion(.open("the database is closed"))

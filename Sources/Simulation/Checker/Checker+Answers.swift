@@ -58,7 +58,8 @@ extension Checker {
         if case .success(let intent) = submission.intent, !intent.isRepeat(of: facts.begin.intent) {
             fail(.approvedIsCommitted, other, "APPROVED by another with other content")
         }
-        facts.wasApproved = true
+        // A row that somebody committed by hand is an operator's to judge; who met it meanwhile was told what it said.
+        if facts.disturbances.isEmpty { facts.wasApproved = true }
     }
 
     private func declined(_ transaction: TransactionID) {
@@ -69,6 +70,9 @@ extension Checker {
         guard facts.disturbances.isEmpty else { return }
         if facts.hasMetAnother {
             return fail(.declinedIsNowhere, transaction, "DECLINED, and a database had its request_id from another")
+        }
+        if let maker = facts.madeBefore, let first = facts.firstDatabase, world.database(first).hasRow(of: maker) {
+            return fail(.declinedIsNowhere, transaction, "DECLINED, and \(maker) had made it before it began")
         }
         guard facts.decision == .aborted else {
             return fail(.declinedIsNowhere, transaction, "DECLINED, and ABORT is not durable")

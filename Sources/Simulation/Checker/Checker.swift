@@ -59,6 +59,9 @@ final class Checker {
         case .begin(let begin):
             let facts = Facts(begin.transaction, log, begin)
             facts.hasBegun = true
+            facts.madeBefore = facts.firstDatabase.flatMap {
+                world.database($0).maker(of: begin.intent.requestID)
+            }
             self.facts[begin.transaction] = facts
         case .adopted(let adoption):
             let facts = self.facts[adoption.transaction] ?? Facts(adoption.transaction, log, adoption.begin)

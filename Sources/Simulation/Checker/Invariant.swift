@@ -116,6 +116,8 @@ final class Facts {
     var disturbances: Disturbance = []
     /// Whether a database found its request_id in another's hands.
     var hasMetAnother = false
+    /// Whose row its request_id had when it began, in whichever log that one was.
+    var madeBefore: TransactionID?
     var wasApproved = false
     var wasDeclined = false
 

@@ -301,6 +301,9 @@ final class DatabaseServer {
 
     func hasRow(of transaction: TransactionID) -> Bool { content.witnesses[transaction] != nil }
 
+    /// The transaction whose row has a request_id.
+    func maker(of request: RequestID) -> TransactionID? { content.rows[request]?.transaction }
+
     func paymentRows(of log: LogID, since epoch: Epoch) -> [WitnessRow] {
         content.rows.values.filter { $0.log == log && $0.begin.epoch >= epoch }
             .map { WitnessRow(transaction: $0.transaction, epoch: $0.begin.epoch, intent: $0.intent) }

@@ -114,6 +114,26 @@ extension SimulatedDatabase {
             })
     }
 
+    func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void) {
+        let begin = order.begin
+        let body = { [self] in
+            submit(
+                Job(isUrgent: true, deadline: world.now + 500_000_000) { server, _, reply in
+                    reply(server.rows(holding: begin))
+                } completion: { end in
+                    guard case .replied(.rows(let rows)) = end else { return completion(.unknown("no answer")) }
+                    completion(Self.prior(rows, begin))
+                })
+        }
+        after(0, body)
+    }
+
+    private static func prior(_ rows: [DatabaseServer.Row], _ begin: BeginRecord) -> PriorPayment {
+        guard let row = rows.first(where: { $0.intent.requestID == begin.intent.requestID }) else { return .none }
+        guard row.transaction != begin.transaction else { return .unknown("its own row is committed") }
+        return begin.intent.isRepeat(of: row.intent) ? .madeBy(row.transaction) : .conflict
+    }
+
     /// Ends a branch of which nothing was sent that could still prepare it.
     func withdraw(_ branch: Branch, _ reason: String) {
         switch branch.phase {

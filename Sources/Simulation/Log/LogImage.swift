@@ -155,7 +155,7 @@ package struct LogImage: Sendable {
         let durable = attest(record, append(.parked(record), now), now)
         state.park(durable)
         active[record.transaction] = state
-        setClaim(of: state, to: .heuristic)
+        retakeClaim(of: state, to: .heuristic)
         return .success(.parked(durable))
     }
 
@@ -217,6 +217,15 @@ package struct LogImage: Sendable {
         requests[intent.requestID] = RequestEntry(transaction: state.transaction, intent: intent, status: status)
     }
 
+    /// Likewise, where it had given the request_id up and nobody has claimed it since.
+    private mutating func retakeClaim(of state: ActiveTransaction, to status: RequestEntry.Status) {
+        let intent = state.begin.record.intent
+        if requests[intent.requestID] == nil, intent.requestID.text != state.transaction.description {
+            requests[intent.requestID] = RequestEntry(transaction: state.transaction, intent: intent, status: status)
+        }
+        setClaim(of: state, to: status)
+    }
+
     private mutating func settleClaim(of state: ActiveTransaction, _ abort: AbortRecord) {
         switch abort.claim {
         case .declined: setClaim(of: state, to: .declined(abort.reason))
@@ -229,10 +238,10 @@ package struct LogImage: Sendable {
 
     /// Says in the request's entry what the transaction's state means now.
     private mutating func claim(for state: ActiveTransaction) {
-        if state.isParked { return setClaim(of: state, to: .heuristic) }
+        if state.isParked { return retakeClaim(of: state, to: .heuristic) }
         switch state.decision {
-        case .undecided: setClaim(of: state, to: .preparing)
-        case .commit: setClaim(of: state, to: .committing)
+        case .undecided: retakeClaim(of: state, to: .preparing)
+        case .commit: retakeClaim(of: state, to: .committing)
         case .abort(let abort): settleClaim(of: state, abort.record)
         }
     }

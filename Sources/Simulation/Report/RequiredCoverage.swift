@@ -20,8 +20,8 @@ public enum RequiredCoverage {
         (
             .state,
             [
-                "aborting", "beginning", "committing", "deciding", "ending", "finished", "parked undecided",
-                "preparing",
+                "aborting", "beginning", "committing", "deciding", "ending", "finished", "looking up",
+                "parked undecided", "preparing",
             ]
         ),
         (
@@ -40,7 +40,10 @@ public enum RequiredCoverage {
                 "deciding: logged committing", "deciding: retry due of the log",
                 "deciding: voted no (unavailable)", "ending: END refused, full",
                 "ending: acknowledgement refused, full", "ending: logged noted", "ending: retry due of the log",
-                "log: taken up", "preparing: deadline passed", "preparing: voted no (contended)",
+                "log: taken up", "looking up: deadline passed", "looking up: looked up conflict",
+                "looking up: looked up made by another", "looking up: looked up nothing",
+                "looking up: looked up unknown", "looking up: voted unknown", "preparing: deadline passed",
+                "preparing: voted no (contended)",
                 "preparing: voted no (declined)", "preparing: voted no (made by another)",
                 "preparing: voted no (unavailable)", "preparing: voted unknown", "preparing: voted yes",
             ]

@@ -201,10 +201,10 @@ extension LogStore {
     private func claim(
         for state: ActiveTransaction, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) {
-        if state.isParked { return try setClaim(of: state, to: .heuristic, txn, &context) }
+        if state.isParked { return try retakeClaim(of: state, to: .heuristic, txn, &context) }
         switch state.decision {
-        case .undecided: try setClaim(of: state, to: .preparing, txn, &context)
-        case .commit: try setClaim(of: state, to: .committing, txn, &context)
+        case .undecided: try retakeClaim(of: state, to: .preparing, txn, &context)
+        case .commit: try retakeClaim(of: state, to: .committing, txn, &context)
         case .abort(let abort): try settleClaim(of: state, abort.record, txn, &context)
         }
     }

@@ -164,7 +164,7 @@ extension LogStore {
         let lsn = try append(.parked(record), txn, &context)
         state.park(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
         try put(state, txn, &context)
-        try setClaim(of: state, to: .heuristic, txn, &context)
+        try retakeClaim(of: state, to: .heuristic, txn, &context)
         return .parked(record, lsn)
     }
 }
@@ -264,6 +264,22 @@ extension LogStore {
     ) throws(LMDBFailure) {
         guard try holdsClaim(state, txn, &context) else { return }
         let intent = state.begin.record.intent
+        let entry = RequestEntry(transaction: state.transaction, intent: intent, status: status)
+        try txn.put(requests, Keys.request(intent.requestID), StateCodec.encode(entry))
+        context.hasWritten = true
+    }
+
+    /// Likewise; where it had given the request_id up and nobody has claimed it since, it stands for it again: what waits for an operator,
+    /// or was made by an order, is not begun anew.
+    func retakeClaim(
+        of state: ActiveTransaction, to status: RequestEntry.Status, _ txn: borrowing WriteTransaction,
+        _ context: inout StepContext
+    ) throws(LMDBFailure) {
+        let intent = state.begin.record.intent
+        // What was adopted without a name has no request_id that anybody could send.
+        guard try txn.reading.get(requests, Keys.request(intent.requestID)) == nil,
+            intent.requestID.text != state.transaction.description
+        else { return try setClaim(of: state, to: status, txn, &context) }
         let entry = RequestEntry(transaction: state.transaction, intent: intent, status: status)
         try txn.put(requests, Keys.request(intent.requestID), StateCodec.encode(entry))
         context.hasWritten = true

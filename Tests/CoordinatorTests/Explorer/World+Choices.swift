@@ -9,6 +9,8 @@ extension World {
         case databaseRefuses(Int, Vote.Refusal)
         case voteIsLost(Int)
         case latePrepare(Int)
+        case requestIsLookedUp
+        case lookUpIsLost
         case databaseIsTold(Int)
         case tellingIsLost(Int, executed: Bool)
         case holdIsAnswered(accepts: Bool)
@@ -36,6 +38,7 @@ extension World {
                 choices.append(.databasePrepares(index))
                 choices += settings.refusals.map { .databaseRefuses(index, $0) }
             }
+            if database.owesLookUp { choices.append(.requestIsLookedUp) }
             if database.telling != nil { choices.append(.databaseIsTold(index)) }
         }
         if network.attempts > 0 {
@@ -73,6 +76,7 @@ extension World {
         var choices: [Choice] = []
         for (index, database) in databases.enumerated() {
             if database.owesVote { choices.append(.voteIsLost(index)) }
+            if database.owesLookUp { choices.append(.lookUpIsLost) }
             if database.telling != nil {
                 choices += [.tellingIsLost(index, executed: true), .tellingIsLost(index, executed: false)]
             }
@@ -114,6 +118,10 @@ extension World {
             losses += 1
             vote(index, Self.unknown)
         case .latePrepare(let index): _ = prepare(index)
+        case .requestIsLookedUp: lookedUp(.none)
+        case .lookUpIsLost:
+            losses += 1
+            lookedUp(.unknown("lost"))
         case .databaseIsTold(let index):
             guard let decision = databases[index].telling else { return fail("nothing to tell") }
             resolved(Self.participant(index), carryOut(decision, at: index))

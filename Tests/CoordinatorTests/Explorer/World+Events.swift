@@ -143,6 +143,11 @@ extension World {
         }
     }
 
+    mutating func lookedUp(_ prior: PriorPayment) {
+        databases[0].owesLookUp = false
+        onMachine { $0.lookedUp(prior, now: WallTime(microseconds: 0)) }
+    }
+
     // MARK: - The process
 
     mutating func crash(durable: Int, executed: Bool) {
@@ -161,6 +166,7 @@ extension World {
         network.isReversing = false
         for index in databases.indices {
             databases[index].owesVote = false
+            databases[index].owesLookUp = false
             databases[index].telling = nil
         }
     }

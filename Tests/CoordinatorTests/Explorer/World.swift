@@ -24,6 +24,8 @@ struct World {
         var isPreparing = false
         /// The coordinator waits for the vote.
         var owesVote = false
+        /// It was asked for the request_id.
+        var owesLookUp = false
         /// The decision that is on its way to it.
         var telling: Outcome?
     }
@@ -97,6 +99,9 @@ struct World {
             switch effect {
             case .append(let write, let urgency): pending.append(Step(write: write, urgency: urgency))
             case .prepare(let order): ask(order)
+            case .lookUp:
+                if databases[0].owesLookUp { fail("a database is asked twice for the request_id") }
+                databases[0].owesLookUp = true
             case .resolve(let order, _): tell(order)
             case .enqueueReversal:
                 if log.reversal == nil { fail("a reversal is sent that is not in the log") }

@@ -67,6 +67,7 @@ struct WorldKey: Hashable {
             add(Int(database.state.rawValue), bits: 2)
             add(database.isPreparing)
             add(database.owesVote)
+            add(database.owesLookUp)
             add(database.telling.map { $0 == .committed ? 2 : 1 } ?? 0, bits: 2)
         }
         var waiting: Set<Participant> = []
@@ -125,6 +126,9 @@ struct WorldKey: Hashable {
         case .beginning(let passed): add(passed == nil ? 1 : 2, bits: 4)
         case .preparing(let preparing):
             add(3, bits: 4)
+            add(preparing)
+        case .lookingUp(let preparing):
+            add(10, bits: 4)
             add(preparing)
         case .deciding(let preparing):
             add(4, bits: 4)

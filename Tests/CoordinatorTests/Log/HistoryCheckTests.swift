@@ -331,4 +331,28 @@ struct RequestCheckTests {
             #expect((RequestCheck.fault(of: trace, entry: Self.entry(.approved, of: 9)) == nil) == (status == nil))
         }
     }
+
+    @Test("Goal: what gave its request_id up may stand for it again when it is parked or resolved, or another does")
+    func answersAfterARelease() throws {
+        let begin = LogRecord.begin(Samples.begin())
+        let abort = LogRecord.abort(
+            AbortRecord(transaction: Samples.transaction, reason: .databaseError, claim: .released, reversal: nil))
+        let parked = LogRecord.parked(
+            ParkedRecord(
+                transaction: Samples.transaction, participant: .database(Samples.database(1)), evidence: "seen"))
+        let resolved = LogRecord.resolved(
+            ResolutionRecord(
+                transaction: Samples.transaction, outcome: .committed, isForced: true,
+                warrant: Warrant(.order, actor: "somebody", reason: "the row is there")))
+        let commit = LogRecord.commit(CommitRecord(transaction: Samples.transaction, authorizationCode: ""))
+        for (trace, own) in [
+            (try Self.trace(begin, abort, parked), RequestEntry.Status.heuristic),
+            (try Self.trace(begin, abort, parked, resolved, commit), .committing),
+        ] {
+            #expect(RequestCheck.fault(of: trace, entry: Self.entry(own)) == nil)
+            #expect(RequestCheck.fault(of: trace, entry: Self.entry(.approved)) != nil)
+            #expect(RequestCheck.fault(of: trace, entry: nil) == nil)
+            #expect(RequestCheck.fault(of: trace, entry: Self.entry(.preparing, of: 9)) == nil)
+        }
+    }
 }

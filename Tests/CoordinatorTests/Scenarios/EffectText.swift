@@ -8,6 +8,7 @@ enum EffectText {
         case .prepare(let order):
             "prepare \(order.branch.participant)"
                 + (order.authorizationCode.isEmpty ? "" : " code=\(order.authorizationCode)")
+        case .lookUp: "look up the request_id"
         case .resolve(let order, let isRepeat):
             "\(order.decision == .committed ? "commit" : "roll back") \(order.branch.participant)"
                 + (isRepeat ? " (repeat)" : "")

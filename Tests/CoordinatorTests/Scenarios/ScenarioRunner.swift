@@ -8,6 +8,7 @@ import Payments
 /// - `durable [STEP]`: the log takes the first step on its way (or the one named) as its rules say.
 /// - `refused full|claimed [STEP]`: it does not.
 /// - `vote P yes [CODE] | no declined|unavailable|contended|conflict | no made-by N | unknown`
+/// - `looked-up nothing | made-by N | conflict | unknown`: the payment's database has been asked for the request_id.
 /// - `deadline`
 /// - `resolved P done|witness|absence|heuristic|open`
 /// - `retry P` or `retry STEP`: a wait is over.
@@ -40,6 +41,7 @@ struct ScenarioRunner {
         case "durable": effects = try takeStep(rest, event)
         case "refused": effects = try refuseStep(rest, event)
         case "vote": effects = try vote(rest, event)
+        case "looked-up": effects = try lookUp(rest, event)
         case "deadline": effects = try onMachine(event) { $0.deadlinePassed(now: WallTime(microseconds: 0)) }
         case "resolved": effects = try resolve(rest, event)
         case "retry": effects = try retry(rest, event)
@@ -65,7 +67,7 @@ struct ScenarioRunner {
             case .prepare(let order): asked.insert(order.branch.participant)
             case .resolve(let order, _): told.insert(order.branch.participant)
             case .scheduleRetry(let subject, _): retries.append(subject)
-            case .enqueueReversal, .answer, .releaseClaim, .finished: break
+            case .lookUp, .enqueueReversal, .answer, .releaseClaim, .finished: break
             }
         }
         return effects.isEmpty ? ["nothing"] : effects.map(EffectText.line)
@@ -181,6 +183,20 @@ struct ScenarioRunner {
         default: throw Nonsense(event: event, why: "no such vote")
         }
         return try onMachine(event) { $0.voted(voter, vote, now: WallTime(microseconds: 0)) }
+    }
+
+    private mutating func lookUp(_ words: [String], _ event: String) throws -> [Effect] {
+        let prior: PriorPayment
+        switch words {
+        case ["nothing"]: prior = .none
+        case ["conflict"]: prior = .conflict
+        case ["unknown"]: prior = .unknown("no answer")
+        case let more where more.count == 2 && more[0] == "made-by":
+            guard let number = UInt64(more[1]) else { throw Nonsense(event: event, why: "which transaction?") }
+            prior = .madeBy(Samples.transactionID(number))
+        default: throw Nonsense(event: event, why: "no such answer")
+        }
+        return try onMachine(event) { $0.lookedUp(prior, now: WallTime(microseconds: 0)) }
     }
 
     private mutating func resolve(_ words: [String], _ event: String) throws -> [Effect] {

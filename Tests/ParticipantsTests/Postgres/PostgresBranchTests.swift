@@ -151,6 +151,35 @@ extension PostgresTests {
             try server.close()
         }
 
+        @Test(
+            "Goal: who is not going to make a payment learns whether it was made before, and by whom, and not what is only prepared"
+        )
+        func lookedUp() throws {
+            let server = try TestServer(ready: target)
+            let first = server.begin(makeIntent(request: "made"))
+            let again = server.begin(makeIntent(request: "made"))
+            let other = server.begin(makeIntent(request: "made", hash: 2))
+            #expect(try server.lookUp(first) == .none)
+            #expect(try server.prepare(first) == .yes(authorizationCode: ""))
+            #expect(try server.lookUp(again) == .none)
+            #expect(try server.resolve(first, .committed) == .done(.acknowledgement))
+            #expect(try server.lookUp(again) == .madeBy(first.record.transaction))
+            #expect(try server.lookUp(other) == .conflict)
+            guard case .unknown = try server.lookUp(first) else {
+                Issue.record("a row of its own is no answer for what was never decided")
+                return
+            }
+            try target.run(
+                "INSERT INTO transactions (request_id, amount, currency, status) VALUES ('old', 12.3, 'USD', 'APPROVED')"
+            )
+            #expect(try server.lookUp(server.begin(makeIntent(request: "old"))) == .conflict)
+            try server.close()
+            guard case .unknown = try server.lookUp(again) else {
+                Issue.record("a database that is closed was said to know nothing of the payment")
+                return
+            }
+        }
+
         @Test("The branch's own row is there already: it was committed before")
         func ownRow() throws {
             let server = try TestServer(ready: target)

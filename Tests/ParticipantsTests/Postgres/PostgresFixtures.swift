@@ -147,6 +147,12 @@ final class TestServer: Sendable {
         return try resolution.get()
     }
 
+    func lookUp(_ begin: Durable<BeginRecord>) throws -> PriorPayment {
+        let prior = Awaited<PriorPayment>()
+        database.lookUp(LookUpOrder(allowedBy: begin)) { prior.set($0) }
+        return try prior.get()
+    }
+
     /// Asks again while it is open, as a coordinator does.
     func resolveToTheEnd(_ begin: Durable<BeginRecord>, _ decision: Outcome) throws -> Resolution {
         var last = Resolution.open("")

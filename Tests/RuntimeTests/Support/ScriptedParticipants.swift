@@ -6,6 +6,7 @@ import Synchronization
 final class ScriptedDatabase: DatabaseParticipant {
     let index: DatabaseIndex
     let votes: Desk<PrepareOrder, Vote>
+    let lookUps: Desk<LookUpOrder, PriorPayment>
     let resolutions: Desk<ResolveOrder, Resolution>
     private let trace: Trace
     private let availability = Mutex(true)
@@ -14,6 +15,7 @@ final class ScriptedDatabase: DatabaseParticipant {
         self.index = index
         self.trace = trace
         votes = Desk(loop: loop, reply: .yes(authorizationCode: ""))
+        lookUps = Desk(loop: loop, reply: .none)
         resolutions = Desk(loop: loop, reply: .done(.acknowledgement))
     }
 
@@ -24,6 +26,11 @@ final class ScriptedDatabase: DatabaseParticipant {
     func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
         trace.note("prepare \(index)")
         votes.take(order, completion)
+    }
+
+    func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void) {
+        trace.note("look up \(index)")
+        lookUps.take(order, completion)
     }
 
     func resolve(_ order: ResolveOrder, completion: @escaping @Sendable (Resolution) -> Void) {

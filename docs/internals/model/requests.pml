@@ -51,7 +51,11 @@ byte network[TRANSACTIONS];
 /* What only the checks see. */
 bit approvedAt[2], declinedAt[2];   /* said by this coordinator within the retention */
 bit met[TRANSACTIONS];
-bit lateDecline, joined, contended, conflict, again;
+#ifndef REACH
+hidden                              /* what no assertion asks for makes no states */
+#endif
+byte lookedUp, joined, contended, conflict, again;
+bit rowBefore[TRANSACTIONS];         /* somebody's row was committed when it began */
 byte k, rows, settled;
 
 #define rowOf(u) (branch[u] == COMMITTED)
@@ -74,7 +78,7 @@ inline sayDeclined(who, asked) {
     assert(decision[asked] == ABORT);
     assert(!approvedAt[who]);                           /* likewise */
     assert(!met[asked]);                                /* who met another's key may be made there */
-    if :: asked == 2 && rowOf(0) && trimmed[0] -> lateDecline = 1 :: else fi;
+    assert(!rowBefore[asked]);                          /* what was made before is not declined, whoever made it */
     declinedAt[who] = 1
 }
 
@@ -114,7 +118,7 @@ end:
                 t = (decision[c] == NOTHING -> c : c + 2);
                 if :: t >= 2 -> again = 1 :: else fi;
                 assert(!unfinished(c));                 /* one at a time a coordinator */
-                decision[t] = BEGUN;
+                decision[t] = BEGUN; rowBefore[t] = anyRow;
 #ifndef BROKEN_CLAIMLATE
                 claim[c] = t + 1
 #endif
@@ -140,6 +144,24 @@ inline abort(how, by) {
         fi }
 }
 
+/* It will not be made, and the database has not said whether it was made before: it is asked. */
+inline giveUp() {
+#ifdef BROKEN_NOLOOKUP
+    abort(FINAL, 0)
+#else
+    if
+    :: atomic { anyRow && content(theRow) == content(t) -> lookedUp = 1; abort(MADE_BY, theRow) }
+    :: atomic { anyRow && content(theRow) != content(t) -> conflict = 1; abort(RELEASED, 0) }
+    :: !anyRow -> abort(FINAL, 0)                       /* another may be committed between the two steps */
+#ifdef BROKEN_LOOKUPFINAL
+    :: abort(FINAL, 0)                                  /* it could not be asked */
+#else
+    :: abort(RELEASED, 0)
+#endif
+    fi
+#endif
+}
+
 proctype Transaction(byte t) {
     bit mayHold;
 end:
@@ -147,8 +169,8 @@ end:
     /* The hold. */
     if
     :: network[t] = HELD; mayHold = 1
-    :: mayHold = 0; abort(FINAL, 0); goto deliver    /* a definite refusal */
-    :: mayHold = 1; if :: network[t] = HELD :: true fi; abort(FINAL, 0); goto deliver
+    :: mayHold = 0; giveUp(); goto deliver              /* a definite refusal */
+    :: mayHold = 1; if :: network[t] = HELD :: true fi; giveUp(); goto deliver
     fi;
     /* The row. */
     if
@@ -159,7 +181,7 @@ end:
 #ifdef BROKEN_UNIQUEISYES
     :: atomic { anyRow -> skip }
 #endif
-    :: atomic { !anyRow && !heldByOther(t) -> branch[t] = PREPARED; abort(FINAL, 0); goto deliver }     /* unknown */
+    :: atomic { !anyRow && !heldByOther(t) -> branch[t] = PREPARED }; giveUp(); goto deliver     /* unknown */
     :: atomic { anyRow && content(theRow) == content(t) ->
            met[t] = 1;
 #ifdef BROKEN_UNIQUEISNO
@@ -179,7 +201,7 @@ end:
 #endif
        }; goto deliver
 #endif
-    :: abort(FINAL, 0); goto deliver                 /* given up: the deadline, or a crash */
+    :: giveUp(); goto deliver                           /* the deadline, or a crash */
     fi;
 #ifdef BROKEN_EARLYANSWER
     atomic { approvedAt[home(t)] = 1 };                 /* a repeat is told what is not durable */
@@ -252,8 +274,8 @@ end:
         (conflict && rowOf(0));
 #elif REACH == 5        /* a repeat is answered from the log */
         (joined && approvedAt[A]);
-#elif REACH == 6        /* a limit: the network refuses the hold of a late repeat */
-        (lateDecline);
+#elif REACH == 6        /* the network refuses the hold of a late repeat, and the row answers all the same */
+        (again && trimmed[0] && rowOf(0) && lookedUp && disposition[2] == MADE_BY && network[2] == UNHEARD);
 #endif
     assert(!there)
 #endif

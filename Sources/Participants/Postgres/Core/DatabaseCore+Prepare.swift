@@ -104,6 +104,23 @@ extension DatabaseCore {
         submit(job)
     }
 
+    /// Reads the committed row that has the request_id, for a payment that is not going to be made.
+    func lookUp(_ order: LookUpOrder, _ completion: @escaping @Sendable (PriorPayment) -> Void) {
+        let begin = order.begin
+        let job = PoolJob(
+            Statements.rows(of: begin.intent.requestID, or: begin.transaction), .urgent,
+            deadline: EventLoop.now() + PostgresLimits.rowLookupTimeout
+        ) { report in
+            guard report.failure == nil, let rows = report.results[0].rows else {
+                return completion(.unknown(report.failure ?? "no answer"))
+            }
+            let read = rows.compactMap { PaymentRow($0) }
+            guard read.count == rows.count else { return completion(.unknown("the row cannot be read")) }
+            completion(PriorPayment(read, begin))
+        }
+        submit(job)
+    }
+
     /// Ends a branch of which nothing was sent that could still prepare it.
     func withdraw(_ work: BranchWork, _ reason: String) {
         switch work.phase {
@@ -166,5 +183,24 @@ enum RowVerdict: Equatable {
         }
         guard let other = row.transaction, row.isRepeat(of: begin.intent) else { return .refused(.conflict) }
         return .refused(.madeBy(other))
+    }
+}
+
+extension PriorPayment {
+    /// - Parameter rows: all that have the payment's request_id or its transaction.
+    init(_ rows: [PaymentRow], _ begin: BeginRecord) {
+        guard let row = rows.first(where: { $0.requestID == begin.intent.requestID.text }) else {
+            self = .none
+            return
+        }
+        guard row.transaction != begin.transaction else {
+            self = .unknown("its own row is committed, and it is not decided")
+            return
+        }
+        guard let other = row.transaction, row.isRepeat(of: begin.intent) else {
+            self = .conflict
+            return
+        }
+        self = .madeBy(other)
     }
 }
