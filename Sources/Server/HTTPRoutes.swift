@@ -2,6 +2,7 @@ import Coordinator
 import HTTPService
 import NIOCore
 import NIOHTTP1
+import Runtime
 
 /// What is served over HTTP, on the payment port and on the admin port.
 extension PaymentFront {
@@ -30,7 +31,11 @@ extension PaymentFront {
             guard request.body.readableBytes > 0 else {
                 return answer(.json(#"{"error":"bad_content_length"}"#, status: .badRequest))
             }
-            pay(request.body.readableBytesView) { answer(.json($0.body, status: $0.answer.status)) }
+            if faults.fails(ClientPoint.requestRead) { return answer(.dropConnection) }
+            pay(request.body.readableBytesView) { [faults] made in
+                if faults.fails(ClientPoint.answerReady) { return answer(.dropConnection) }
+                answer(.json(made.body, status: made.answer.status))
+            }
         case ("/secure/tx", _): answer(.notAllowed("POST"))
         default: answer(.notFound)
         }

@@ -100,6 +100,27 @@ extension Integration {
             }
         }
 
+        @Test(
+            "Goal: a payment over HTTP whose connection breaks before its answer is made once, and a repeat is told",
+            arguments: ["request-read", "answer-ready"])
+        func answerLost(point: String) throws {
+            try World.run(environment: ["API_TOKEN": "integration-token"]) { world in
+                let server = try world.start(fault: "\(point):1:error")
+                let token = ["Authorization": "Bearer integration-token", "Content-Type": "application/json"]
+                let payment = Payment(requestID: "http-lost")
+                func post() throws -> Answer {
+                    let reply = try HTTPConnection.once(
+                        port: server.configuration.port, "POST", "/secure/tx", headers: token, body: payment.json)
+                    return try Answer(line: Array(reply.text.trimmingCharacters(in: .newlines).utf8))
+                }
+                #expect(throws: (any Error).self) { try post() }
+                let answer = try post()
+                world.ledger.note(payment, .answer(answer))
+                #expect(answer.status == .approved && answer.isIdempotent == (point == "answer-ready"))
+                try world.finish()
+            }
+        }
+
         @Test("Goal: without API_TOKEN nothing is served under /secure")
         func secureWithoutToken() throws {
             try World.run { world in
