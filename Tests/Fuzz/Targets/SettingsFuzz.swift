@@ -10,6 +10,11 @@ enum SettingsFuzz {
     /// What no message may repeat.
     private static let secret = "s3cr3t"
 
+    /// Byte by byte: a mark behind it would make another character of its last one.
+    private static func tellsSecret(_ text: some StringProtocol) -> Bool {
+        Array(text.utf8).contains(Array(secret.utf8))
+    }
+
     @Sendable static func run(_ input: [UInt8]) throws {
         var choices = Choices(input.prefix(1))
         let rest = input.dropFirst()
@@ -68,8 +73,8 @@ enum SettingsFuzz {
         } catch {
             try hold(!error.variable.isEmpty && !error.problem.isEmpty, "a refusal without a variable or a reason")
             // What is no secret is quoted.
-            let isSecretAlone = !variables.contains { !isSecret($0.key) && ($0.key + $0.value).contains(secret) }
-            if isSecretAlone { try hold(!error.description.contains(secret), "a message repeats a secret") }
+            let isSecretAlone = !variables.contains { !isSecret($0.key) && tellsSecret($0.key + $0.value) }
+            if isSecretAlone { try hold(!tellsSecret(error.description), "a message repeats a secret") }
             return
         }
         try hold((1...255).contains(settings.databases.count), "a number of databases")
@@ -84,10 +89,10 @@ enum SettingsFuzz {
     private static func holdsSecret(_ error: SettingError, of words: [String]) throws {
         // A word that is no flag may be a password, and what follows a flag's name may hold one.
         let named = words.contains {
-            $0.hasPrefix("--") && $0.prefix { $0.isLetter || $0.isNumber || $0 == "-" }.contains(secret)
+            $0.hasPrefix("--") && tellsSecret($0.prefix { $0.isLetter || $0.isNumber || $0 == "-" })
         }
         guard !named else { return }
-        try hold(!error.description.contains(secret), "a message repeats what may be a password")
+        try hold(!tellsSecret(error.description), "a message repeats what may be a password")
     }
 
     private static func address(_ text: String) throws {
@@ -95,7 +100,7 @@ enum SettingsFuzz {
         do throws(PostgresConfigurationError) {
             configuration = try PostgresConfiguration(uri: text)
         } catch {
-            try hold(!error.message.contains(secret), "a message repeats an address")
+            try hold(!tellsSecret(error.message), "a message repeats an address")
             return
         }
         let parameters = configuration.connectionParameters(applicationName: "holdfast/log/1")
@@ -111,11 +116,11 @@ enum SettingsFuzz {
     /// Users, hosts and names of databases are shown, whatever they are called.
     private static func holdsPassword(_ configuration: PostgresConfiguration) throws {
         let parameters = configuration.connectionParameters(applicationName: "holdfast/log/1")
-        guard parameters.contains(where: { $0.keyword == "password" && $0.value.contains(secret) }),
-            !parameters.contains(where: { $0.keyword != "password" && $0.value.contains(secret) })
+        guard parameters.contains(where: { $0.keyword == "password" && tellsSecret($0.value) }),
+            !parameters.contains(where: { $0.keyword != "password" && tellsSecret($0.value) })
         else { return }
         var dumped = ""
         dump(configuration, to: &dumped)
-        try hold(!"\(configuration) \(dumped)".contains(secret), "a password is shown")
+        try hold(!tellsSecret("\(configuration) \(dumped)"), "a password is shown")
     }
 }

@@ -277,6 +277,8 @@ struct PostgresConfigurationTests {
         arguments: [
             "postgresql://app:s3cret@db.example:5433/pay?nonsense=s3cret", "postgresql://app:s3cret@[::1/pay",
             "postgresql://app:s3cret%zz@db/pay", "s3cret", "password s3cret=x host", "",
+            // The mark makes one character of itself and libpq's quotation mark.
+            "\u{32F}s3cret=",
         ])
     func malformed(uri: String) {
         let error = #expect(throws: PostgresConfigurationError.self) { try PostgresConfiguration(uri: uri) }

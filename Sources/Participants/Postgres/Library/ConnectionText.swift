@@ -35,9 +35,13 @@ enum ConnectionText {
     }
 
     /// libpq puts pieces of the text into its messages, in quotation marks: what stands before the first is its own.
+    ///
+    /// Byte by byte: a combining mark that the text begins with makes one character of itself and the quotation mark before it.
     private static func unquoted(_ message: String) -> String {
-        let head = message.prefix { $0 != "\"" && !$0.isNewline }
-        let trimmed = head.split(separator: " ").joined(separator: " ")
+        let head = message.utf8.prefix {
+            $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r")
+        }
+        let trimmed = String(decoding: head, as: UTF8.self).split(separator: " ").joined(separator: " ")
         return trimmed.isEmpty ? "it cannot be read" : trimmed
     }
 }
