@@ -204,7 +204,13 @@ private final class StandbyCluster: Sendable {
     }
 
     /// From now on every commit waits.
-    func isMissed() throws { try set("'nobody'") }
+    func isMissed() throws {
+        try set("'nobody'")
+        // What a session shows says nothing: that commits wait is noted by the checkpointer, whenever it comes to it.
+        try Wait.until("commits wait for the standby", within: Limits.answer) {
+            try cluster.query(Self.waitingCommit).last == ["true"]
+        }
+    }
 
     /// Whatever waits goes on.
     func isNotNeeded() throws { try set("''") }
@@ -212,10 +218,19 @@ private final class StandbyCluster: Sendable {
     private func set(_ names: String) throws {
         try cluster.query("ALTER SYSTEM SET synchronous_standby_names = \(names)")
         try cluster.query("SELECT pg_reload_conf()")
-        try Wait.until("the cluster has read its settings", within: Limits.answer) {
-            try cluster.query("SELECT current_setting('synchronous_standby_names') = \(names)") == [["t"]]
-        }
-        // Its background processes read them a moment after.
-        Wait.sleep(.milliseconds(200))
     }
+
+    /// Commits, waits for half a second if it has to wait for a standby, and says whether it did.
+    private static let waitingCommit = """
+        SET synchronous_commit = on;
+        SET statement_timeout = '500ms';
+        DO $$
+        DECLARE began timestamptz := clock_timestamp();
+        BEGIN
+            COMMENT ON SCHEMA public IS 'waits';
+            COMMIT;
+            PERFORM set_config('test.waited', (clock_timestamp() - began > '450ms')::text, false);
+        END $$;
+        SELECT current_setting('test.waited');
+        """
 }

@@ -140,6 +140,23 @@ final class PostgresCluster: Sendable {
                     + commands)
         }
 
+        /// Makes every commit of the cluster wait for a standby that there is not; to be taken back with ``waitForNobody()``.
+        func waitForMissingStandby() throws {
+            try run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+            // What a session shows says nothing: that commits wait is noted by the checkpointer, whenever it comes to it.
+            try eventually {
+                try run(
+                    "SET statement_timeout = '200ms'",
+                    "DO 'BEGIN COMMENT ON SCHEMA public IS ''waits''; COMMIT; END'"
+                ).contains("canceling wait for synchronous replication")
+            }
+        }
+
+        /// Whatever waits goes on.
+        func waitForNobody() throws {
+            try run("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        }
+
         func count(_ table: String, where condition: String = "true") throws -> Int {
             try Int(run("SELECT count(*) FROM \(table) WHERE \(condition)")) ?? -1
         }

@@ -99,13 +99,8 @@ extension PostgresTests {
         @Test("A synchronous standby that never answers: unknown at the deadline, and the abort finds the branch")
         func missingStandby() throws {
             let server = try TestServer(ready: target)
-            defer { try? reset() }
-            func reset() throws {
-                try target.run("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
-            }
-            try target.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
-            try eventually { try target.run("SHOW synchronous_standby_names") == "nobody" }
-            Thread.sleep(forTimeInterval: 0.2)
+            defer { try? target.waitForNobody() }
+            try target.waitForMissingStandby()
             let begin = server.begin()
             guard case .unknown(let reason) = try server.prepare(begin, within: Milliseconds(500)) else {
                 Issue.record("a branch that no standby has was certain")
@@ -115,7 +110,7 @@ extension PostgresTests {
             #expect(try server.ownPrepared() == [server.gid(begin.record.transaction)])
             #expect(try server.resolveToTheEnd(begin, .aborted) == .done(.acknowledgement))
             #expect(try server.ownPrepared().isEmpty)
-            try reset()
+            try target.waitForNobody()
             try server.close()
         }
 
