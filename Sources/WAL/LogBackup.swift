@@ -15,7 +15,8 @@ public struct BackupReport: Sendable, Hashable {
 
 extension LogReader {
     /// Writes a compact and consistent copy of the log as of now into `directory`, which is made if it is missing and
-    /// must not hold a log. Complete or not there at all: it gets its name after it was synced and read once.
+    /// must not hold a log. Complete or not there at all: it gets its name after it was synced and read once. What a backup
+    /// into the same directory has left that was killed is removed first.
     ///
     /// The copy is marked as one that may lack a tail: whoever starts on it presumes nothing.
     ///
@@ -33,8 +34,9 @@ extension LogReader {
             throw FileSystem.failure("cannot make the directory \(directory)", errno)
         }
         let target = directory + "/" + Environment.dataFileName
+        BackupWorkshop.removeAbandoned(in: directory)
         guard !FileSystem.exists(target) else { throw Self.exists(target) }
-        let workshop = try Workshop(in: directory)
+        let workshop = try BackupWorkshop(in: directory)
         defer { workshop.remove() }
         try copy(to: workshop.file) { () throws(LogError) in
             try check(.backupCopied, "cannot sync \(workshop.file)")
@@ -49,25 +51,6 @@ extension LogReader {
         try FileSystem.syncDirectory(FileSystem.parent(of: directory))
         try check(.backupDone, "cannot report")
         return report
-    }
-
-    /// A directory beside the target for a copy that is not finished, of a name that nobody else has.
-    private struct Workshop {
-        let path: String
-        var file: String { path + "/" + Environment.dataFileName }
-
-        init(in directory: String) throws(LogError) {
-            var template = Array((directory + "/partial-XXXXXX").utf8CString)
-            guard mkdtemp(&template) != nil else {
-                throw FileSystem.failure("cannot make a directory in \(directory)", errno)
-            }
-            path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        }
-
-        func remove() {
-            for name in [Environment.dataFileName, Environment.lockFileName] { unlink(path + "/" + name) }
-            rmdir(path)
-        }
     }
 
     private static func exists(_ target: String) -> LogError {
@@ -91,7 +74,7 @@ extension LogReader {
     }
 
     /// Reads the copy: one that cannot be read is no backup.
-    private static func report(on workshop: Workshop, named target: String) throws(LogError) -> BackupReport {
+    private static func report(on workshop: BackupWorkshop, named target: String) throws(LogError) -> BackupReport {
         let copy = try LogReader(path: workshop.path)
         let summary = try copy.summary()
         return BackupReport(

@@ -35,6 +35,8 @@ public enum LogLimits {
     static let readersMax: UInt32 = 126
     /// What LMDB's lock file needs for them, bytes: two cache lines of its own, one for each reader.
     static let lockFileBytes = (2 + Int(readersMax)) * 64
+    /// Directories that a backup makes for its copy before it gives up, if others take them away.
+    static let workshopAttempts = 3
     /// Permissions of every file, and with the search bit of the directory: the owner's alone.
     static let fileMode: UInt32 = 0o600
     static let directoryMode: UInt32 = 0o700

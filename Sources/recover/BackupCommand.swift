@@ -10,7 +10,8 @@ struct BackupCommand: AsyncParsableCommand {
         abstract: "Write a consistent, compact copy of the log into a directory.",
         discussion: """
             Works beside a running server or without one. The copy gets its name, data.mdb, when it is complete, \
-            synced and was read once; a directory that holds one already is refused.
+            synced and was read once; a directory that holds one already is refused. What a killed backup has left in the \
+            directory is removed.
             """)
 
     @OptionGroup var location: Location

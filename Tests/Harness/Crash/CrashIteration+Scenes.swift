@@ -172,12 +172,13 @@ extension CrashIteration {
         try strikeRecover(["backup", copy])
         try take(load)
         try world.simulator.set(.none)
-        // Whole or not there, and in the second case the next one is made in the same place.
+        // Whole or not there: the next one into the same place is refused, or is made. Nothing else stays behind.
         let recover = try world.recover()
-        if !FileManager.default.fileExists(atPath: copy + "/data.mdb") {
-            let again = try recover.run("backup", copy)
-            if again.status != .code(0) { outcome.violations.append("the next backup: \(again)") }
-        }
+        let isThere = FileManager.default.fileExists(atPath: copy + "/data.mdb")
+        let again = try recover.run("backup", copy)
+        if again.status != .code(isThere ? 1 : 0) { outcome.violations.append("the next backup: \(again)") }
+        let left = try FileManager.default.contentsOfDirectory(atPath: copy).filter { $0.hasPrefix("partial") }
+        if !left.isEmpty { outcome.violations.append("left of a backup: \(left)") }
         let there = RecoverTool(stateDirectory: copy, environment: recover.environment)
         for (arguments, expected) in [(["verify"], RecoverTool.nothingLeft), ([], RecoverTool.refused)] {
             let result = try there.run(arguments)
