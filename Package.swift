@@ -124,7 +124,7 @@ let package = Package(
         .executableTarget(
             name: "ClearingSimulator",
             dependencies: [
-                "Payments", "HTTPService",
+                "Payments", "HTTPService", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

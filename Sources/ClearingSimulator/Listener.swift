@@ -2,6 +2,7 @@ import HTTPService
 import NIOCore
 import NIOPosix
 import Synchronization
+import Telemetry
 
 /// Accepts connections and puts the HTTP service on each.
 struct Listener {
@@ -16,10 +17,18 @@ struct Listener {
         host: String, port: Int, group: any EventLoopGroup, limits: HTTPServiceLimits,
         responder: @escaping ServiceResponder
     ) async throws -> Listener {
-        let connections = ConnectionCount()
+        let files = OpenFiles.allow(SimulatorLimits.connectionsMax + SimulatorLimits.otherFiles)
+        let connections = ConnectionCount(max: max(1, files - SimulatorLimits.otherFiles))
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: SimulatorLimits.listenBacklog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Others may have used the system's descriptors up; without a pause the loop would ask for one again and again.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { _ in SimulatorLimits.acceptPause })
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
@@ -39,10 +48,13 @@ struct Listener {
 /// Bounds the connections of a listener.
 private final class ConnectionCount: Sendable {
     private let count = Mutex(0)
+    private let max: Int
+
+    init(max: Int) { self.max = max }
 
     func enter() -> Bool {
         count.withLock { count in
-            guard count < SimulatorLimits.connectionsMax else { return false }
+            guard count < max else { return false }
             count += 1
             return true
         }

@@ -16,6 +16,10 @@ enum SimulatorLimits {
     static let transactionsMax = 4_000_000
     /// Connections at a time; one more is closed at once.
     static let connectionsMax = 4096
+    /// Descriptors for everything that is no connection: fewer connections are taken where the system allows fewer open files.
+    static let otherFiles = 64
+    /// How long no connection is accepted after the system had no descriptor for one.
+    static let acceptPause = TimeAmount.milliseconds(100)
     /// Connections that the system may hold before they are accepted.
     static let listenBacklog: Int32 = 1024
     /// How long a connection may be idle. Longer than clients keep theirs, so that it is the client who closes: a request

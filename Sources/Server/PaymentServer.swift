@@ -12,6 +12,7 @@ import Telemetry
 final class PaymentServer: Sendable {
     private let front: PaymentFront
     private let settings: NodeSettings.Listener
+    private let room: ConnectionRoom
     private let events: EventLog
     private let loops: MultiThreadedEventLoopGroup
     private let connections = Atomic(0)
@@ -22,9 +23,10 @@ final class PaymentServer: Sendable {
     private static let reusePort = ChannelOptions.socket(
         SocketOptionLevel(SOL_SOCKET), SocketOptionName(SO_REUSEPORT))
 
-    init(front: PaymentFront, settings: NodeSettings.Listener, events: EventLog) {
+    init(front: PaymentFront, settings: NodeSettings.Listener, room: ConnectionRoom, events: EventLog) {
         self.front = front
         self.settings = settings
+        self.room = room
         self.events = events
         loops = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
     }
@@ -55,6 +57,15 @@ final class PaymentServer: Sendable {
         let bootstrap = ServerBootstrap(group: loops)
             .serverChannelOption(.backlog, value: Int32(settings.backlog))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                // Others may have used the system's descriptors up; without a pause the loop would ask for one again and again.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { _ in
+                            .milliseconds(ServerLimits.acceptPause)
+                        })
+                }
+            }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
@@ -83,7 +94,7 @@ final class PaymentServer: Sendable {
     ///
     /// - Returns: whether it is within the limit. One that is not does not take a place, however long it stays.
     private func admit(_ channel: any Channel) -> Bool {
-        guard connections.add(1, ordering: .relaxed).newValue <= settings.connectionsMax else {
+        guard connections.add(1, ordering: .relaxed).newValue <= room.connectionsMax else {
             connections.subtract(1, ordering: .relaxed)
             return false
         }
@@ -94,7 +105,7 @@ final class PaymentServer: Sendable {
     /// Tells a connection that it is one too many; if too many are being told, closes it without a word.
     private func turnAway(_ channel: any Channel) throws {
         front.desk.counters.add(.serverBusy)
-        guard turnedAway.add(1, ordering: .relaxed).newValue <= ServerLimits.turnedAwayMax else {
+        guard turnedAway.add(1, ordering: .relaxed).newValue <= room.turnedAwayMax else {
             turnedAway.subtract(1, ordering: .relaxed)
             channel.close(promise: nil)
             return

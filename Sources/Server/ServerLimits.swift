@@ -6,6 +6,12 @@ enum ServerLimits {
     static let unsentBytesMax = 64 * 1024
     /// Connections over the limit that are told so at the same time; further ones are closed at once.
     static let turnedAwayMax = 256
+    /// Their share of the descriptors that are left for clients, one part in so many, where those are few.
+    static let turnedAwayShare = 5
+    /// The fewest descriptors for clients that a start is made with.
+    static let connectionRoomMin = 16
+    /// How long no connection is accepted after the system had no descriptor for one, milliseconds.
+    static let acceptPause: Int64 = 100
     /// Between two trims of the log.
     static let tidyInterval = Duration.seconds(30)
     /// How long the start waits for a database before it goes on without it, milliseconds.

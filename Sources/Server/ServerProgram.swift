@@ -22,7 +22,7 @@ enum ServerProgram {
         do {
             let source = try SettingSource(
                 arguments: arguments, environment: ProcessInfo.processInfo.environment)
-            code = try await ServerRun(settings: NodeSettings(source), events: events, sink: sink).run()
+            code = try await ServerRun(NodeSettings(source), events: events, sink: sink).run()
         } catch let error as SettingError {
             code = error.variable.hasPrefix("--") ? ProgramExit.usage : ProgramExit.configuration
             complain("\(error)", sink)
@@ -63,12 +63,20 @@ struct ServerRun {
     let events: EventLog
     let sink: LineSink
     let pidFile: PIDFile
+    private let room: ConnectionRoom
 
-    init(settings: NodeSettings, events: EventLog, sink: LineSink) {
+    init(_ settings: NodeSettings, events: EventLog, sink: LineSink) throws(StartRefusal) {
         self.settings = settings
         self.events = events
         self.sink = sink
         pidFile = PIDFile(settings.stateDirectory, events)
+        room = try ConnectionRoom(settings)
+        guard let limit = room.limit else { return }
+        events.emit(
+            .warning, .configuration,
+            .message(
+                "\(limit) files may be open (ulimit -n), which leaves room for \(room.connectionsMax) client connections, "
+                    + "not MAX_CONNECTIONS \(settings.listener.connectionsMax)"))
     }
 
     /// - Returns: the exit code.
@@ -142,7 +150,7 @@ struct ServerRun {
         let front = PaymentFront(
             desk: desk, key: key, amountMaxMajorUnits: settings.amountMaxMajorUnits,
             apiToken: settings.listener.apiToken, faults: faults)
-        let server = PaymentServer(front: front, settings: settings.listener, events: events)
+        let server = PaymentServer(front: front, settings: settings.listener, room: room, events: events)
         do {
             try await server.listen()
         } catch {

@@ -71,7 +71,7 @@ enum ImportTable {
             "recover", ours: ["Coordinator", "Payments", "Runtime", "Telemetry", "Assembly"],
             others: system.union(["ArgumentParser", "Foundation"])),
         TargetRule(
-            "ClearingSimulator", ours: ["Payments", "HTTPService"],
+            "ClearingSimulator", ours: ["Payments", "HTTPService", "Telemetry"],
             others: system.union([
                 "ArgumentParser", "FoundationEssentials", "NIOCore", "NIOHTTP1", "NIOPosix", "UnixSignals",
             ])),

@@ -12,9 +12,17 @@ import Testing
         private(set) var port = 0
         private let errors = Pipe()
 
-        init(_ arguments: [String], environment: [String: String] = [:]) throws {
-            process.executableURL = try Self.program()
-            process.arguments = arguments
+        /// - Parameter openFilesMax: how many files it may have open; `nil` leaves that as it is.
+        init(_ arguments: [String], environment: [String: String] = [:], openFilesMax: Int? = nil) throws {
+            let program = try Self.program()
+            if let openFilesMax {
+                process.executableURL = URL(fileURLWithPath: "/bin/sh")
+                process.arguments =
+                    ["-c", "ulimit -n \(openFilesMax) && exec \"$0\" \"$@\"", program.path] + arguments
+            } else {
+                process.executableURL = program
+                process.arguments = arguments
+            }
             process.environment = environment
             process.standardError = errors
             try process.run()
@@ -88,6 +96,24 @@ import Testing
         let book = try Self.request(second.port, "GET /clearing/book HTTP/1.1\r\n\r\n").body
         #expect(book.contains(#""transaction_id":"visa_1","state":"held","amount":"5.00","prepares":2"#))
         #expect(second.end(SIGTERM) == (0, .exit))
+    }
+
+    /// Goal: more clients than it has descriptors for are closed at once, and those that it has are served.
+    @Test func fewDescriptors() throws {
+        let simulator = try Simulator(["--port", "0", "--books", "none"], openFilesMax: 100)
+        try simulator.waitUntilListening()
+        var connections = try (0..<150).map { _ in try RawConnection(port: simulator.port) }
+        #expect(try connections[149].isAtEnd())
+        try connections[0].send("GET /clearing/book HTTP/1.1\r\n\r\n")
+        #expect(try connections[0].response().status == 200)
+        connections = []
+        var status = 0
+        for _ in 0..<100 where status != 200 {
+            usleep(20_000)
+            status = (try? Self.request(simulator.port, "GET /clearing/book HTTP/1.1\r\n\r\n").status) ?? 0
+        }
+        #expect(status == 200, "there is room again")
+        #expect(simulator.end(SIGTERM) == (0, .exit))
     }
 
     @Test(arguments: [SIGTERM, SIGINT]) func endsCleanly(signal: Int32) throws {

@@ -92,7 +92,7 @@ public enum ClearingLimits {
     /// would end unknown.
     static let idleTimeMax = Milliseconds.seconds(15)
     /// Connections to the network; more attempts at a time wait for one.
-    static let connectionsMax = 512
+    public static let connectionsMax = 512
     /// Size of a reply's body, bytes.
     static let replyBytesMax = 16 * 1024
     /// Length of an authorization code, characters (visible ASCII).
