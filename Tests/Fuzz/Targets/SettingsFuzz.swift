@@ -73,8 +73,12 @@ enum SettingsFuzz {
         } catch {
             try hold(!error.variable.isEmpty && !error.problem.isEmpty, "a refusal without a variable or a reason")
             // What is no secret is quoted.
-            let isSecretAlone = !variables.contains { !isSecret($0.key) && tellsSecret($0.key + $0.value) }
-            if isSecretAlone { try hold(!tellsSecret(error.description), "a message repeats a secret") }
+            let isQuoted =
+                variables.contains { !isSecret($0.key) && tellsSecret($0.key + $0.value) }
+                || NodeSettings.catalogue.contains {
+                    !isSecret($0.variable) && tellsSecret(source.text($0.variable) ?? "")
+                }
+            if !isQuoted { try hold(!tellsSecret(error.description), "a message repeats a secret") }
             return
         }
         try hold((1...255).contains(settings.databases.count), "a number of databases")
