@@ -89,9 +89,12 @@ struct ClearingSimulatorCommand: AsyncParsableCommand {
         let signals = await UnixSignalsSequence(trapping: [.sigterm, .sigint])
         // One loop: the books are one, and requests need little of a processor.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        // Not the library's own, which nobody ends: what looks for leaks takes it for one.
+        let pool = NIOThreadPool(numberOfThreads: SimulatorLimits.threads)
         let seed = seed ?? UInt64.random(in: 0...UInt64.max)
 
-        let service = try makeService(group: group, seed: seed)
+        let service = try makeService(group: group, pool: pool, seed: seed)
+        pool.start()
         var limits = HTTPServiceLimits()
         limits.bodyBytesMax = SimulatorLimits.bodyBytesMax
         limits.requestTimeMax = SimulatorLimits.idleTimeMax
@@ -107,14 +110,17 @@ struct ClearingSimulatorCommand: AsyncParsableCommand {
         for await _ in signals { break }
         try await listener.close()
         try await group.shutdownGracefully()
+        try await pool.shutdownGracefully()
     }
 
-    private func makeService(group: any EventLoopGroup, seed: UInt64) throws -> ClearingService {
+    private func makeService(
+        group: any EventLoopGroup, pool: NIOThreadPool, seed: UInt64
+    ) throws -> ClearingService {
         let environment = ClearingService.Environment(
             schedule: { nanoseconds, work in
                 group.any().scheduleTask(in: .nanoseconds(nanoseconds), work)
             },
-            offload: { work in NIOThreadPool.singleton.submit { _ in work() } },
+            offload: { work in pool.submit { _ in work() } },
             giveUp: { reason in
                 Self.note("\(reason); ended, so that a new start finds out what is on the disk")
                 Glibc.exit(EXIT_FAILURE)

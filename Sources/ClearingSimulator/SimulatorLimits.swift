@@ -16,6 +16,8 @@ enum SimulatorLimits {
     static let transactionsMax = 4_000_000
     /// Connections at a time; one more is closed at once.
     static let connectionsMax = 4096
+    /// Threads that print the books, so that requests need not wait for it.
+    static let threads = 2
     /// Descriptors for everything that is no connection: fewer connections are taken where the system allows fewer open files.
     static let otherFiles = 64
     /// How long no connection is accepted after the system had no descriptor for one.
