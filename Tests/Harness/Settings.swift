@@ -18,9 +18,12 @@ enum Settings {
     static let keepsFiles = ProcessInfo.processInfo.environment["HOLDFAST_KEEP"] == "1"
 
     /// What programs built with a sanitizer are told (scripts/sanitize).
-    static let sanitizerOptions = ProcessInfo.processInfo.environment.filter {
-        ["TSAN_OPTIONS", "ASAN_OPTIONS"].contains($0.key)
-    }
+    static let sanitizerOptions: [String: String] = {
+        let environment = ProcessInfo.processInfo.environment
+        var options = environment.filter { ["TSAN_OPTIONS", "ASAN_OPTIONS"].contains($0.key) }
+        if let own = environment["HOLDFAST_PROGRAM_ASAN_OPTIONS"] { options["ASAN_OPTIONS"] = own }
+        return options
+    }()
 
     /// Where the programs under test are: `HOLDFAST_BIN_DIR`, or the directory of the test bundle itself.
     static let programDirectory: String = {
