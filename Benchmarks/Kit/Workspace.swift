@@ -44,6 +44,7 @@ public final class Workspace: Sendable {
 /// What is to be done when somebody interrupts a benchmark: clusters are stopped, folders removed.
 public enum Interruption {
     private static let deeds = Mutex<[(name: String, deed: @Sendable () -> Void)]>([])
+    private static let hasBegun = Atomic(false)
     private static let sources = Mutex<[any DispatchSourceSignal]>([])
 
     /// Notes what to do at an interruption; the last noted is done first.
@@ -54,8 +55,10 @@ public enum Interruption {
         }
     }
 
-    /// It has been done, or need not be done any more.
+    /// It has been done, or need not be done any more. Does not return once an interruption has begun: whoever tidies up because
+    /// something ended under its hands would be in the way of what is done at the interruption.
     public static func forget(_ name: String) {
+        while hasBegun.load(ordering: .acquiring) { sleep(1) }
         deeds.withLock { deeds in deeds.removeAll { $0.name == name } }
     }
 
@@ -63,6 +66,8 @@ public enum Interruption {
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler {
+            // A second signal finds the first one at work.
+            guard !hasBegun.exchange(true, ordering: .acquiringAndReleasing) else { return }
             for (_, deed) in deeds.withLock({ $0 }).reversed() { deed() }
             exit(128 + number)
         }
