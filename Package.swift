@@ -163,16 +163,21 @@ let package = Package(
 
         // Benchmarks: what measures and tells, and the program.
         .target(name: "BenchmarkKit", path: "Benchmarks/Kit", swiftSettings: strict),
+        .target(name: "Ceiling", dependencies: ["CPostgres"], path: "Benchmarks/Ceiling"),
         .executableTarget(
             name: "bench",
             dependencies: [
-                "BenchmarkKit", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry", "WAL",
+                "BenchmarkKit", "Ceiling", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry",
+                "WAL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Benchmarks/bench", swiftSettings: strict),
+        .testTarget(
+            name: "BenchTests", dependencies: ["bench", "BenchmarkKit", "Coordinator", "Payments"],
+            swiftSettings: strict),
         .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: strict),
 
         // Tests.

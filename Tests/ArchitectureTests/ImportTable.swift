@@ -83,11 +83,13 @@ enum ImportTable {
             ])),
 
         // Benchmarks: they measure the parts from inside, so they may know each of them.
+        TargetRule("Ceiling", folder: "Benchmarks/Ceiling", ours: ["CPostgres"]),
         TargetRule("BenchmarkKit", folder: "Benchmarks/Kit", others: system.union(["Dispatch", "Foundation"])),
         TargetRule(
             "bench", folder: "Benchmarks/bench",
             ours: [
-                "BenchmarkKit", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry", "WAL",
+                "BenchmarkKit", "Ceiling", "Coordinator", "Payments", "PostgresParticipant", "Runtime", "Telemetry",
+                "WAL",
             ],
             others: system.union([
                 "ArgumentParser", "Dispatch", "Foundation", "Histogram", "NIOCore", "NIOPosix",
