@@ -99,6 +99,11 @@ bench-long: setup ## the benchmarks that take long
 	$(SWIFT_BUILD) -c release --product bench
 	@scripts/bench long $(BENCH)
 
+.PHONY: bench-report
+bench-report: setup ## draw the reports in Benchmarks/results/reference into docs/reference
+	$(SWIFT_BUILD) -c release --product bench
+	$(SCRATCH_PATH)/release/bench report
+
 lint: ## check the format of the Swift sources
 	swift format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 

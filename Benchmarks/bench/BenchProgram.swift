@@ -11,5 +11,5 @@ struct BenchProgram: ParsableCommand {
             figures. Figures of one machine say little; ratios to a reference that was measured in turn say more. The machine \
             should do nothing else meanwhile.
             """,
-        subcommands: [LogBenchmark.self, CoordinatorBenchmark.self, TwoDatabasesBenchmark.self])
+        subcommands: [LogBenchmark.self, CoordinatorBenchmark.self, TwoDatabasesBenchmark.self, ReportCommand.self])
 }
