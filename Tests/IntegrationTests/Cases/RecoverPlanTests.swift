@@ -189,9 +189,11 @@ extension Integration {
                 let acted = try recover.run("--wait", "1s")
                 #expect(acted.status == Self.unreachable, "\(acted)")
                 #expect(try states(recover) == [transactions[0]: "ABORTING"], "what needs no database is done")
-                #expect(try world.simulator.book().map(\.state) == [.released])
+                // The money stays held until the payment's database has proven that it did not commit.
+                #expect(try world.simulator.book().map(\.state) == [.held])
                 try proxy.set(.forwarding)
                 #expect(try recover.run().status == RecoverTool.nothingLeft)
+                #expect(try world.simulator.book().map(\.state) == [.released])
                 #expect(try world.preparedBranches() == [])
 
                 try world.start()
