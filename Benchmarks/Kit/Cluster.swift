@@ -59,6 +59,21 @@ public final class Cluster: Sendable {
         return try Tool.run(Tool.postgres("psql"), arguments).text
     }
 
+    /// Has segments of the write-ahead log made, which are then used again and again, so that none is made while something is measured.
+    /// To be called once, with `min_wal_size` large enough to keep them.
+    public func makeSegments(_ count: Int) throws {
+        let fill = """
+            DO $$ BEGIN
+                FOR number IN 1..\(count) LOOP
+                    PERFORM pg_logical_emit_message(false, 'bench', 'x');
+                    PERFORM pg_switch_wal();
+                END LOOP;
+            END $$
+            """
+        try query(fill, database: "postgres")
+        try query("CHECKPOINT", database: "postgres")
+    }
+
     /// Process ids of the postmaster and its children.
     public func processes() -> [Int32] {
         guard let text = try? String(contentsOfFile: folder + "/pgdata/postmaster.pid", encoding: .utf8),
