@@ -6,25 +6,22 @@ import Synchronization
 final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     // @unchecked: every stored `var` is touched on `loop` only.
 
-    /// What all loops share: when the load began and which number comes next.
+    /// What all loops share: when the load begins and which number comes next.
     final class Shared: Sendable {
         let plan: LoadPlan
-        /// On the loops' clock, nanoseconds.
-        let start: UInt64
+        private let startTime = Atomic<UInt64>(0)
         private let next = Atomic<Int>(0)
-        private let stop = Atomic<Bool>(false)
 
-        init(_ plan: LoadPlan, start: UInt64) {
-            self.plan = plan
-            self.start = start
+        init(_ plan: LoadPlan) { self.plan = plan }
+
+        /// On the loops' clock, nanoseconds. Set before the first loop begins.
+        var start: UInt64 {
+            get { startTime.load(ordering: .relaxed) }
+            set { startTime.store(newValue, ordering: .relaxed) }
         }
-
-        /// Nothing further is sent; what is open is still waited for.
-        func stopSending() { stop.store(true, ordering: .relaxed) }
 
         /// The number of the next request; `nil` when the load is over.
         func takeNumber(now: UInt64) -> Int? {
-            guard !stop.load(ordering: .relaxed) else { return nil }
             switch plan.extent {
             case .requests(let count):
                 let number = next.add(1, ordering: .relaxed).oldValue
@@ -43,6 +40,8 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     private var lines: [ObjectIdentifier: LoadLine] = [:]
     private var order: [LoadLine] = []
     private var nextLine = 0
+    /// In an open loop the connections without an open request, the longest idle first; some may be gone by the time of their turn.
+    private var idle = CircularBuffer<LoadLine>()
     private var tally = Tally()
     /// What became of each request_id, by its first request's number.
     private var fates: [Int: Fate] = [:]
@@ -51,45 +50,68 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     /// Answered first requests, for replays, and approved payments, for operations on them.
     private var recent = CircularBuffer<Int>()
     private var approved = CircularBuffer<Int>()
+    /// Connections that were not asked for yet, and those that are being made, of the first ones.
+    private var unasked: Int
+    private var beingMade = 0
+    private var hasBegun = false
     private var hasEnded = false
     private var isFinished = false
     private var openRequests = 0
-    private var nextDue: Double
+    private var nextDue = 0.0
+    private let index: Int
+    /// Between two arrivals of all loops together, in an open loop, nanoseconds.
     private let interval: Double?
-    private var drained: EventLoopPromise<Void>
+    private let opened: EventLoopPromise<Void>
+    private let drained: EventLoopPromise<Void>
 
     /// - Parameters:
     ///   - index: which of the loops this is, from 0.
     init(_ index: Int, loop: any EventLoop, shared: Shared) {
+        self.index = index
         self.loop = loop
         self.shared = shared
         plan = shared.plan
         let (quotient, remainder) = shared.plan.connections.quotientAndRemainder(dividingBy: shared.plan.threads)
         connections = quotient + (index < remainder ? 1 : 0)
+        unasked = connections
+        opened = loop.makePromise()
         drained = loop.makePromise()
         switch shared.plan.arrival {
-        case .closed:
-            interval = nil
-            nextDue = 0
-        case .open(let perSecond):
-            // Each loop takes every so many-th arrival.
-            let between = 1e9 / perSecond
-            interval = between * Double(shared.plan.threads)
-            nextDue = Double(shared.start) + between * Double(index)
+        case .closed: interval = nil
+        case .open(let perSecond): interval = 1e9 / perSecond
         }
     }
 
-    /// Sends the load; the future is there when everything is answered, lost or given up.
+    /// Makes the connections, and sends nothing yet: how long that takes is no latency of a request's. The future is there when each
+    /// has been made or has failed once.
+    func open() -> EventLoopFuture<Void> {
+        loop.execute { [self] in makeFirstConnections() }
+        return opened.futureResult
+    }
+
+    /// Sends the load; the future is there when everything is answered, lost or given up. After ``open()``, once.
     func run() -> EventLoopFuture<Void> {
         loop.execute { [self] in
+            hasBegun = true
             if case .time(let nanoseconds) = plan.extent {
                 let deadline = NIODeadline.uptimeNanoseconds(shared.start + UInt64(nanoseconds))
                 loop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in end() }
             }
-            for _ in 0..<connections { connect() }
-            if interval != nil { tick() }
+            if let interval {
+                nextDue = Double(shared.start) + interval * Double(index)
+                tick()
+            } else {
+                for line in order { fill(line) }
+            }
         }
         return drained.futureResult
+    }
+
+    /// Nothing further is sent. What is open is waited for; if this is said again, it is not.
+    func stop() {
+        loop.execute { [self] in
+            if hasEnded { giveUp() } else { end() }
+        }
     }
 
     /// A copy of what has been counted so far, for those on other threads.
@@ -116,9 +138,22 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
 
     // MARK: - Connections
 
-    private func connect() {
-        guard !hasEnded else { return }
-        ClientBootstrap(group: loop)
+    /// So many at a time that they find room in the server's backlog.
+    private func makeFirstConnections() {
+        while unasked > 0, beingMade < LoadLimits.connectsAtOnce {
+            unasked -= 1
+            beingMade += 1
+            connect().assumeIsolated().whenComplete { [self] _ in
+                beingMade -= 1
+                makeFirstConnections()
+            }
+        }
+        if unasked == 0, beingMade == 0 { opened.succeed() }
+    }
+
+    @discardableResult
+    private func connect() -> EventLoopFuture<any Channel> {
+        let connected = ClientBootstrap(group: loop)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connectTimeout(.nanoseconds(LoadLimits.connectMax))
             .channelInitializer { [self] channel in
@@ -127,21 +162,28 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
                 }
             }
             .connect(host: plan.host, port: plan.port)
-            .assumeIsolated().whenFailure { [self] _ in
-                tally.connectionFailures += 1
-                reconnectLater()
-            }
+        connected.assumeIsolated().whenFailure { [self] _ in
+            tally.connectionFailures += 1
+            reconnectLater()
+        }
+        return connected
     }
 
     private func reconnectLater() {
         guard !hasEnded else { return settle() }
-        loop.assumeIsolated().scheduleTask(in: .nanoseconds(LoadLimits.reconnectPause)) { [self] in connect() }
+        loop.assumeIsolated().scheduleTask(in: .nanoseconds(LoadLimits.reconnectPause)) { [self] in
+            if !hasEnded { connect() }
+        }
     }
 
     func lineOpened(_ line: LoadLine) {
         lines[ObjectIdentifier(line)] = line
         order = Array(lines.values)
-        guard interval == nil else { return }
+        if interval != nil { idle.append(line) } else if hasBegun { fill(line) }
+    }
+
+    /// Sends as many requests as a connection of a closed loop keeps open.
+    private func fill(_ line: LoadLine) {
         for _ in 0..<plan.depth { sendNext(on: line, due: now) }
     }
 
@@ -200,11 +242,21 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
         guard !hasEnded, let interval else { return }
         let now = Double(now)
         while nextDue <= now, !order.isEmpty, !hasEnded {
-            nextLine = (nextLine + 1) % order.count
-            sendNext(on: order[nextLine], due: UInt64(nextDue))
-            nextDue += interval
+            sendNext(on: lineForArrival(), due: UInt64(nextDue))
+            // Each loop takes every so many-th arrival.
+            nextDue += interval * Double(plan.threads)
         }
         loop.assumeIsolated().scheduleTask(in: .nanoseconds(LoadLimits.tick)) { [self] in tick() }
+    }
+
+    /// A connection that waits for nothing, as a client's pool would give, so that no answer waits behind another's; without one
+    /// the next in turn. There must be a connection.
+    private func lineForArrival() -> LoadLine {
+        while let line = idle.popFirst() {
+            if line.context != nil, line.openCount == 0 { return line }
+        }
+        nextLine = (nextLine + 1) % order.count
+        return order[nextLine]
     }
 
     func line(_ line: LoadLine, answered request: LoadLine.Open, _ answer: ServerAnswer) {
@@ -218,7 +270,11 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
             if plan.remembersFates { fates[request.number] = fate }
             remember(request.number, fate)
         }
-        if interval == nil, !hasEnded { sendNext(on: line, due: now) } else { settle() }
+        guard interval == nil else {
+            if line.openCount == 0 { idle.append(line) }
+            return settle()
+        }
+        if !hasEnded { sendNext(on: line, due: now) } else { settle() }
     }
 
     private func remember(_ number: Int, _ fate: Fate) {

@@ -47,6 +47,8 @@ enum LoadLimits {
     static let tick: Int64 = 1_000_000
     /// Before a connection that broke is made again, nanoseconds.
     static let reconnectPause: Int64 = 20_000_000
+    /// First connections that one loop makes at the same time: fewer than wait in a server's backlog.
+    static let connectsAtOnce = 64
     /// How long a connection may take to be made, nanoseconds.
     static let connectMax: Int64 = 5_000_000_000
     /// Latencies above are counted as this, microseconds: an hour.

@@ -8,6 +8,15 @@ struct LoadReport {
     /// From the first request to the last answer, seconds.
     let seconds: Double
     let check: LoadCheck.Report?
+    private let latencies: Histogram<UInt64>
+
+    init(plan: LoadPlan, tally: Tally, seconds: Double, check: LoadCheck.Report?) {
+        self.plan = plan
+        self.tally = tally
+        self.seconds = seconds
+        self.check = check
+        latencies = tally.latencies
+    }
 
     /// The quantiles that are shown, in percent.
     static let percentiles: [(name: String, percent: Double)] = [
@@ -16,7 +25,13 @@ struct LoadReport {
 
     var perSecond: Double { seconds > 0 ? Double(tally.answered) / seconds : 0 }
 
-    func latency(_ percent: Double) -> UInt64 { tally.latencies.valueAtPercentile(percent) }
+    func latency(_ percent: Double) -> UInt64 { latencies.valueAtPercentile(percent) }
+
+    /// The statuses that were answered with; one alone needs no line of its own.
+    private var statusesToTellApart: [ServerAnswer.Status] {
+        let given = ServerAnswer.Status.allCases.filter { tally.count($0) > 0 }
+        return given.count > 1 ? given : []
+    }
 
     /// The one line that the first load generator of this protocol printed, field by field; scripts cut it apart.
     var summaryLine: String {
@@ -41,8 +56,11 @@ struct LoadReport {
         if tally.connectionFailures > 0 { rows.append(("broken connections", "\(tally.connectionFailures)")) }
         if tally.changedAnswers > 0 { rows.append(("CHANGED ANSWERS", "\(tally.changedAnswers)")) }
         rows.append(
-            ("latency", Self.percentiles.map { "\($0.name) \(milliseconds($0.percent))" }.joined(separator: "  ")))
-        rows.append(("", "max \(fixed(Double(tally.latencies.max) / 1000, 3)) ms"))
+            ("latency", quantiles(of: latencies)))
+        rows.append(("", "max \(fixed(Double(latencies.max) / 1000, 3)) ms"))
+        for status in statusesToTellApart {
+            rows.append(("  " + status.name, quantiles(of: tally.latencies(of: status))))
+        }
         if let check {
             rows.append(
                 (
@@ -67,7 +85,11 @@ struct LoadReport {
     /// Whether something happened that a correct server never does.
     var isContradicted: Bool { tally.changedAnswers > 0 || tally.count(.other) > 0 || (check?.complaintCount ?? 0) > 0 }
 
-    private func milliseconds(_ percent: Double) -> String { fixed(Double(latency(percent)) / 1000, 3) + " ms" }
+    private func quantiles(of latencies: Histogram<UInt64>) -> String {
+        Self.percentiles.map { name, percent in
+            "\(name) \(fixed(Double(latencies.valueAtPercentile(percent)) / 1000, 3)) ms"
+        }.joined(separator: "  ")
+    }
 
     private func fixed(_ value: Double, _ decimals: Int) -> String { String(format: "%.\(decimals)f", value) }
 
@@ -87,6 +109,8 @@ struct LoadReport {
         let changedAnswers: Int
         let connectionFailures: Int
         let latencyMicroseconds: [String: UInt64]
+        /// By status, of those that were answered with.
+        let latencyByStatusMicroseconds: [String: [String: UInt64]]
         let latencyMeanMicroseconds: Double
         let check: Check?
 
@@ -117,16 +141,26 @@ struct LoadReport {
             repeats = tally.repeats
             changedAnswers = tally.changedAnswers
             connectionFailures = tally.connectionFailures
-            var latencies = Dictionary(
-                uniqueKeysWithValues: LoadReport.percentiles.map { ($0.name, report.latency($0.percent)) })
-            latencies["max"] = tally.latencies.max
-            latencyMicroseconds = latencies
-            latencyMeanMicroseconds = tally.answered > 0 ? tally.latencies.mean : 0
+            latencyMicroseconds = Self.quantiles(of: report.latencies)
+            latencyByStatusMicroseconds = Dictionary(
+                uniqueKeysWithValues: ServerAnswer.Status.allCases.filter { tally.count($0) > 0 }.map {
+                    ($0.name, Self.quantiles(of: tally.latencies(of: $0)))
+                })
+            latencyMeanMicroseconds = tally.answered > 0 ? report.latencies.mean : 0
             check = report.check.map {
                 Check(
                     asked: $0.asked, approved: $0.approved, declined: $0.declined, notFound: $0.notFound,
                     unsettled: $0.unsettled, contradictions: $0.complaintCount)
             }
+        }
+
+        private static func quantiles(of latencies: Histogram<UInt64>) -> [String: UInt64] {
+            var quantiles = Dictionary(
+                uniqueKeysWithValues: LoadReport.percentiles.map {
+                    ($0.name, latencies.valueAtPercentile($0.percent))
+                })
+            quantiles["max"] = latencies.max
+            return quantiles
         }
     }
 }

@@ -17,11 +17,13 @@ struct LoadRun {
     }
 
     func run(isChecked: Bool) async throws -> LoadReport {
-        let start = NIODeadline.now().uptimeNanoseconds
-        let shared = LoadLoop.Shared(plan, start: start)
+        let shared = LoadLoop.Shared(plan)
         let loops = (0..<plan.threads).map { LoadLoop($0, loop: group.next(), shared: shared) }
+        for opened in loops.map({ $0.open() }) { try await opened.get() }
+        let start = NIODeadline.now().uptimeNanoseconds
+        shared.start = start
         let watcher = Task { await watch(loops, since: start) }
-        let interrupter = Task { await interrupt(shared) }
+        let interrupter = Task { await interrupt(loops) }
         let ends = loops.map { $0.run() }
         for end in ends { try await end.get() }
         let seconds = Double(NIODeadline.now().uptimeNanoseconds - start) / 1e9
@@ -44,12 +46,9 @@ struct LoadRun {
         return sum
     }
 
-    /// SIGINT and SIGTERM end the sending; what was measured is still told.
-    private func interrupt(_ shared: LoadLoop.Shared) async {
-        for await _ in await UnixSignalsSequence(trapping: [.sigint, .sigterm]) {
-            shared.stopSending()
-            break
-        }
+    /// SIGINT and SIGTERM end the sending; what was measured is still told. The second one ends the waiting for answers too.
+    private func interrupt(_ loops: [LoadLoop]) async {
+        for await _ in await UnixSignalsSequence(trapping: [.sigint, .sigterm]) { for loop in loops { loop.stop() } }
     }
 
     /// A line a second that is rewritten in place, for whoever looks.

@@ -27,8 +27,21 @@ struct Tally: Sendable {
     var changedAnswers = 0
     /// Connections that could not be made or that broke.
     var connectionFailures = 0
-    var latencies = Histogram<UInt64>(
-        highestTrackableValue: LoadLimits.latencyMicrosecondsMax, numberOfSignificantValueDigits: .three)
+    /// Microseconds, by the answer's status: what was refused at once must not hide how long the rest waited, nor the other way round.
+    private var latenciesByStatus = ServerAnswer.Status.allCases.map { _ in Self.emptyHistogram }
+
+    private static var emptyHistogram: Histogram<UInt64> {
+        Histogram(highestTrackableValue: LoadLimits.latencyMicrosecondsMax, numberOfSignificantValueDigits: .three)
+    }
+
+    /// Of all answers together.
+    var latencies: Histogram<UInt64> {
+        var sum = Self.emptyHistogram
+        for status in ServerAnswer.Status.allCases where count(status) > 0 { sum.add(latencies(of: status)) }
+        return sum
+    }
+
+    func latencies(of status: ServerAnswer.Status) -> Histogram<UInt64> { latenciesByStatus[Int(status.rawValue)] }
 
     var answered: Int { statuses.reduce(0, +) }
 
@@ -38,7 +51,8 @@ struct Tally: Sendable {
         statuses[Int(answer.status.rawValue)] += 1
         if let reason = answer.reason { reasons[reason, default: 0] += 1 }
         if answer.isRepeat { repeats += 1 }
-        latencies.record(min(nanoseconds / 1000, LoadLimits.latencyMicrosecondsMax))
+        latenciesByStatus[Int(answer.status.rawValue)].record(
+            min(nanoseconds / 1000, LoadLimits.latencyMicrosecondsMax))
     }
 
     mutating func add(_ other: Tally) {
@@ -49,6 +63,8 @@ struct Tally: Sendable {
         repeats += other.repeats
         changedAnswers += other.changedAnswers
         connectionFailures += other.connectionFailures
-        latencies.add(other.latencies)
+        for status in ServerAnswer.Status.allCases where other.count(status) > 0 {
+            latenciesByStatus[Int(status.rawValue)].add(other.latencies(of: status))
+        }
     }
 }

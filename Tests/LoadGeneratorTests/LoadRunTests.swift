@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -122,5 +123,92 @@ import Testing
         #expect(check.complaints.contains { $0.hasPrefix("t-9: of 1.09, and now of 0.01") })
         #expect(report.isContradicted)
         try await server.close()
+    }
+
+    @Test("Goal: in an open loop a refusal does not wait behind a payment while another connection waits for nothing")
+    func idleConnectionsFirst() async throws {
+        // Every tenth payment takes 200 ms: with two a second and a connection they would stand in the others' way.
+        let server = try await ScriptedServer(group: group) { _, number in
+            number % 10 == 0
+                ? .answer(#"{"status":"APPROVED","txn_id":"v"}"#, after: .milliseconds(200))
+                : .answer(#"{"status":"DECLINED","reason":"server_busy"}"#)
+        }
+        let plan = plan(server.port) {
+            $0.connections = 32
+            $0.arrival = .open(perSecond: 500)
+            $0.extent = .requests(500)
+        }
+        let report = try await LoadRun(plan, group: group, isWatched: false).run(isChecked: false)
+        let (approved, declined) = (report.tally.latencies(of: .approved), report.tally.latencies(of: .declined))
+        #expect(approved.totalCount == 50 && declined.totalCount == 450)
+        #expect(approved.valueAtPercentile(50) >= 200_000)
+        // In turn, a third of them would wait for 100 ms in the middle.
+        #expect(declined.valueAtPercentile(80) < 50_000, "p80 is \(declined.valueAtPercentile(80)) µs")
+        try await server.close()
+    }
+
+    @Test("Goal: the document tells latencies by status apart")
+    func latenciesByStatus() throws {
+        var tally = Tally()
+        let lines = [#"{"status":"APPROVED","txn_id":"v"}"#, #"{"status":"DECLINED","reason":"server_busy"}"#]
+        for (line, microseconds) in zip(lines, [40_000, 300] as [UInt64]) {
+            tally.add(Array(line.utf8).withUnsafeBytes { ServerAnswer($0) }, nanoseconds: microseconds * 1000)
+        }
+        let report = LoadReport(plan: LoadPlan(), tally: tally, seconds: 1, check: nil)
+        let document = try #require(
+            JSONSerialization.jsonObject(with: Data(try report.json().utf8)) as? [String: Any])
+        let byStatus = try #require(document["latency_by_status_microseconds"] as? [String: [String: Int]])
+        #expect(Set(byStatus.keys) == ["APPROVED", "DECLINED"])
+        #expect(byStatus["DECLINED"]?["max"] == 300 && byStatus["DECLINED"]?["p99.9"] == 300)
+        // Kept to three digits.
+        #expect((39_900...40_100).contains(byStatus["APPROVED"]?["p50"] ?? 0))
+        #expect((document["latency_microseconds"] as? [String: Int])?["p50"] == 300)
+        #expect(report.table.contains("  DECLINED"))
+    }
+
+    @Test("Goal: nothing is sent before every connection is made: a slow one is no latency")
+    func connectionsFirst() async throws {
+        let server = try await ScriptedServer(group: group) { _, _ in .answer(#"{"status":"APPROVED","txn_id":"v"}"#) }
+        let plan = plan(server.port) {
+            $0.connections = 300
+            $0.extent = .requests(300)
+        }
+        let shared = LoadLoop.Shared(plan)
+        let loop = LoadLoop(0, loop: group.next(), shared: shared)
+        try await loop.open().get()
+        #expect(server.lines.isEmpty)
+        shared.start = NIODeadline.now().uptimeNanoseconds
+        try await loop.run().get()
+        let tally = try await loop.progress().get()
+        #expect(tally.sent == 300 && tally.answered == 300 && server.lines.count == 300)
+        try await server.close()
+    }
+
+    @Test("Goal: a server that never answers, or is not there, does not keep the load from being stopped")
+    func stop() async throws {
+        let server = try await ScriptedServer(group: group) { _, _ in .answer("", after: .hours(1)) }
+        for port in [server.port, try await freePort()] {
+            let plan = plan(port) {
+                $0.extent = .requests(1000)
+                $0.drainMax = 3_600_000_000_000
+            }
+            let shared = LoadLoop.Shared(plan)
+            let loop = LoadLoop(0, loop: group.next(), shared: shared)
+            try await loop.open().get()
+            shared.start = NIODeadline.now().uptimeNanoseconds
+            let end = loop.run()
+            loop.stop()
+            loop.stop()
+            try await end.get()
+            #expect(try await loop.progress().get().answered == 0)
+        }
+        try await server.close()
+    }
+
+    /// A port that nobody listens on.
+    private func freePort() async throws -> Int {
+        let server = try await ScriptedServer(group: group) { _, _ in .close }
+        try await server.close()
+        return server.port
     }
 }
