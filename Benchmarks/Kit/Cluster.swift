@@ -32,9 +32,9 @@ public final class Cluster: Sendable {
         let arguments = ["start", folder, "\(port)", "\(databases)", "\(maxPrepared)"]
         let (script, folder) = (script, folder)
         self.name = folder
-        // Noted first: a cluster that is interrupted while it starts is stopped too.
+        // Noted first: what has begun is stopped, also if it cannot be started whole.
         Interruption.atEnd(folder) { Self.stop(script, folder) }
-        var started = try Tool.run(script, arguments)
+        let started = try Interruption.begin { try Tool.run(script, arguments) }
         socketFolder = try String(contentsOfFile: folder + "/pg_socket_dir", encoding: .utf8)
             .trimmingCharacters(in: .whitespacesAndNewlines)
         uris = started.text.split(separator: "\n").map(String.init)
@@ -44,8 +44,10 @@ public final class Cluster: Sendable {
         for (setting, value) in settings.sorted(by: { $0.key < $1.key }) {
             _ = try query("ALTER SYSTEM SET \(setting) = '\(value)'", database: "postgres")
         }
-        _ = try Tool.run(script, ["stop", folder])
-        started = try Tool.run(script, arguments)
+        try Interruption.begin {
+            _ = try Tool.run(script, ["stop", folder])
+            _ = try Tool.run(script, arguments)
+        }
     }
 
     /// What a statement answers as the superuser: a line a row, columns separated by `|`.
@@ -84,10 +86,7 @@ public final class Cluster: Sendable {
     }
 
     /// Stops it. Its files go with the workspace.
-    public func stop() {
-        Interruption.forget(name)
-        Self.stop(script, folder)
-    }
+    public func stop() { Interruption.perform(name) }
 
     private static func stop(_ script: String, _ folder: String) {
         do {

@@ -27,10 +27,7 @@ public final class Workspace: Sendable {
     }
 
     /// Removes it with everything in it.
-    public func remove() {
-        Interruption.forget(path)
-        Self.remove(path)
-    }
+    public func remove() { Interruption.perform(path) }
 
     private static func remove(_ path: String) {
         do {
@@ -42,7 +39,12 @@ public final class Workspace: Sendable {
 }
 
 /// What is to be done when somebody interrupts a benchmark: clusters are stopped, folders removed.
+///
+/// What an interruption ends makes the measuring thread fail and clean up as well; each deed is done by one of the two, and by the
+/// interruption's thread only when the other one has finished the deed that it is at.
 public enum Interruption {
+    /// Held while a deed is done, or something is begun that needs one. The interruption's thread never gives it back.
+    private static let turn = Mutex(())
     private static let deeds = Mutex<[(name: String, deed: @Sendable () -> Void)]>([])
     private static let hasBegun = Atomic(false)
     private static let sources = Mutex<[any DispatchSourceSignal]>([])
@@ -53,6 +55,21 @@ public enum Interruption {
         sources.withLock { sources in
             if sources.isEmpty { sources = [SIGINT, SIGTERM, SIGHUP].map(watch) }
         }
+    }
+
+    /// Does it now, unless an interruption has begun, which does it; then this does not return.
+    public static func perform(_ name: String) {
+        turn.withLock { _ in
+            let deed = deeds.withLock { deeds in
+                deeds.lastIndex { $0.name == name }.map { deeds.remove(at: $0).deed }
+            }
+            deed?()
+        }
+    }
+
+    /// Begins something and notes what ends it, with no interruption in between.
+    public static func begin<Thing: Sendable>(_ body: () throws -> Thing) throws -> Thing {
+        try turn.withLock { _ in try body() }
     }
 
     /// It has been done, or need not be done any more. Does not return once an interruption has begun: whoever tidies up because
@@ -68,8 +85,10 @@ public enum Interruption {
         source.setEventHandler {
             // A second signal finds the first one at work.
             guard !hasBegun.exchange(true, ordering: .acquiringAndReleasing) else { return }
-            for (_, deed) in deeds.withLock({ $0 }).reversed() { deed() }
-            exit(128 + number)
+            turn.withLock { _ in
+                for (_, deed) in deeds.withLock({ $0 }).reversed() { deed() }
+                exit(128 + number)
+            }
         }
         source.resume()
         return source

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import BenchmarkKit
@@ -101,5 +102,18 @@ struct KitTests {
     func fileSystems() {
         #expect(Machine.fileSystem(of: "/proc/self") == "proc")
         #expect(Machine.fileSystem(of: "/") != nil)
+    }
+
+    @Test(
+        "Goal: what ends something is done once, whoever comes to it first, and not at all when it is not needed any more"
+    )
+    func deeds() throws {
+        let done = Mutex<[String]>([])
+        let names = ["one", "two"].map { "\($0)-\(UInt64.random(in: 0 ... .max))" }
+        for name in names { Interruption.atEnd(name) { done.withLock { $0.append(name) } } }
+        Interruption.forget(names[1])
+        for name in names + names { Interruption.perform(name) }
+        #expect(done.withLock { $0 } == [names[0]])
+        #expect(try Interruption.begin { 3 } == 3)
     }
 }
