@@ -91,11 +91,11 @@ crash: build ## make the programs fail at every point, or at random ones for a t
 .PHONY: bench bench-long
 export BENCH_FLAGS RESULTS_DIR
 
-bench: setup ## measure everything against its references, within 20 minutes (BENCH='log ...', BENCH_FLAGS=--quick)
+bench: setup release ## measure everything against its references, within 20 minutes (BENCH='log ...', BENCH_FLAGS=--quick)
 	$(SWIFT_BUILD) -c release --product bench
 	@scripts/bench short $(BENCH)
 
-bench-long: setup ## the benchmarks that take long
+bench-long: setup release ## the benchmarks that take long
 	$(SWIFT_BUILD) -c release --product bench
 	@scripts/bench long $(BENCH)
 

@@ -176,7 +176,7 @@ let package = Package(
             ],
             path: "Benchmarks/bench", swiftSettings: strict),
         .testTarget(
-            name: "BenchTests", dependencies: ["bench", "BenchmarkKit", "Coordinator", "Payments"],
+            name: "BenchTests", dependencies: ["bench", "BenchmarkKit", "Coordinator", "Payments", "WAL"],
             swiftSettings: strict),
         .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: strict),
 

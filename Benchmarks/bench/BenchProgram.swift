@@ -11,5 +11,9 @@ struct BenchProgram: ParsableCommand {
             figures. Figures of one machine say little; ratios to a reference that was measured in turn say more. The machine \
             should do nothing else meanwhile.
             """,
-        subcommands: [LogBenchmark.self, CoordinatorBenchmark.self, TwoDatabasesBenchmark.self, ReportCommand.self])
+        subcommands: [
+            LogBenchmark.self, CoordinatorBenchmark.self, TwoDatabasesBenchmark.self,
+            ServerBenchmark.self, OverloadBenchmark.self, RecoveryBenchmark.self, GrowthBenchmark.self,
+            ReportCommand.self,
+        ])
 }
