@@ -87,6 +87,7 @@ final class Clients {
         for script in scripts {
             guard let at = script.nextAt else { continue }
             world.after(at) { [self] in
+                guard script.nextAt == at else { return }
                 script.nextAt = nil
                 send(script)
                 if script.repeatsLeft > 0, random.chance(0.5) { repeatSoon(script) }

@@ -6,6 +6,8 @@ import Runtime
 final class Operators {
     unowned let world: World
     private var random: Randomness
+    /// How long a server's refusal stands before somebody reads it.
+    private static let messageReadAfter: UInt64 = .seconds(60)
 
     init(_ world: World) {
         self.world = world
@@ -96,6 +98,27 @@ final class Operators {
             case .failure(.log(let refusal)): world.coverage.hit(.outcome, "order refused: \(refusal.label)")
             }
         }
+    }
+
+    /// A database was restored to a time before the log's first start there: after a while somebody does what the refusal says, puts the
+    /// row back that it names and starts the server again.
+    func putFenceBack(_ fence: DatabaseFence, of log: LogID, in server: DatabaseServer) {
+        guard let node = world.nodes.first(where: { $0.disk.image.log == log }), !node.awaitsOperator,
+            let pair = fence.former.last ?? fence.confirmed
+        else { return }
+        node.awaitsOperator = true
+        let row = FenceJudgement.Row(pair: pair, database: fence.database)
+        world.after(Self.messageReadAfter) { [self] in insert(row, of: log, in: server, node) }
+    }
+
+    private func insert(_ row: FenceJudgement.Row, of log: LogID, in server: DatabaseServer, _ node: Node) {
+        guard server.isUp else {
+            return world.after(.seconds(1)) { [self] in insert(row, of: log, in: server, node) }
+        }
+        world.note(nil, 610, "an operator puts the fence \(row.pair) back into \(row.database)")
+        world.coverage.hit(.outcome, "fence put back")
+        server.insertFence(row, of: log)
+        node.isMended()
     }
 
     /// At the end everything that waits for a person is decided, so that nothing is left.

@@ -114,7 +114,10 @@ extension Checker {
         var entered: Int64 = 0
         var settled: Int64 = 0
         var requests: Set<RequestID> = []
-        for facts in facts.values where facts.disturbances.isEmpty {
+        // What is open at a server that may not start stays open.
+        let refused = Set(world.nodes.filter { $0.refusal != nil }.map(\.disk.image.log))
+        for facts in facts.values
+        where facts.disturbances.isEmpty && (facts.outcome != nil || !refused.contains(facts.log)) {
             for index in facts.databases {
                 let content = world.database(index).content
                 if let row = content.rows[facts.begin.intent.requestID], row.transaction == facts.transaction {

@@ -8,7 +8,10 @@ extension Checker {
         let transaction = facts.transaction
         let how = facts.disturbances
         guard !how.contains(.lostLog) else { return }
-        if facts.wasApproved, facts.decision == .aborted {
+        // The row went with its database and the proof with a crash before it was durable: then only the client knows. Where the log has the
+        // proof, or the database did not go back, nothing excuses it.
+        let isUnknown = how.contains(.rewound) && facts.wasAbortedUnknowing
+        if facts.wasApproved, facts.decision == .aborted, !isUnknown {
             fail(.approvedIsCommitted, transaction, "an order took APPROVED back")
         }
         // Behind the retention nothing is known any more that could be missed.
@@ -18,6 +21,15 @@ extension Checker {
         if rows.count != facts.databases.count || entry?.state != .settled {
             fail(.atomic, transaction, "COMMIT, a database went back behind it, and nobody is shown it")
         }
+    }
+
+    /// An order as it becomes durable: what did the log know before it?
+    func noteOrder(_ order: ResolutionRecord, _ log: LogID) {
+        guard order.outcome == .aborted, let facts = facts[order.transaction], let own = facts.firstDatabase,
+            let trace = histories[log]?.unfinished[order.transaction]
+        else { return }
+        let proofs = [.database(own), Participant.clearing].map { trace.acknowledged[$0] }
+        facts.wasAbortedUnknowing = proofs.allSatisfy { $0 == nil }
     }
 
     /// A plan presumes nothing that a row, or the loss of the log's tail, speaks against.

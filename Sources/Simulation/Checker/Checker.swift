@@ -83,6 +83,7 @@ final class Checker {
         case .reversalReleased(let record): facts[record.transaction]?.isReversalParked = false
         case .resolved(let record):
             facts[record.transaction]?.isDecisionExpected = true
+            noteOrder(record, log)
             disturb(record.transaction, record.warrant.authority == .order ? .ordered : .lostLog)
         case .reopened(let record):
             facts[record.transaction]?.outcome = nil
@@ -236,8 +237,8 @@ final class Checker {
     }
 
     func startRefused(_ node: Node, _ why: String) {
-        // A restored database may show a fence that the log never wrote, and rows that it does not know.
-        if world.scenario.has(.rewinds) || node.hasLostLog { return }
+        // A database may be restored behind the first fence of the log, which an operator puts back. Every other that it shows is known.
+        if node.awaitsOperator || node.hasLostLog { return }
         fail(.startIsAllowed, nil, "server \(node.number + 1) may not start on its own log: \(why)")
     }
 

@@ -119,6 +119,8 @@ final class Facts {
     /// Whose row its request_id had when it began, in whichever log that one was.
     var madeBefore: TransactionID?
     var wasApproved = false
+    /// Whether an order aborted it of which the log had no proof that its own database had committed it.
+    var wasAbortedUnknowing = false
     var wasDeclined = false
 
     init(_ transaction: TransactionID, _ log: LogID, _ begin: BeginRecord) {

@@ -333,6 +333,13 @@ final class DatabaseServer {
         content.walBytes += 16
     }
 
+    /// The INSERT of the message about a database that was restored behind its first fence: fails if there is a row.
+    func insertFence(_ row: FenceJudgement.Row, of log: LogID) {
+        guard isUp, content.fences[log] == nil else { return }
+        content.fences[log] = row
+        content.walBytes += 16
+    }
+
     // MARK: - Damage
 
     func crash() {

@@ -129,6 +129,7 @@ extension SimulatedDatabase {
                 noteRegression("it holds a former fence", number) { [self] in swap(seen, number, attempt: attempt) }
             case .refused(let why):
                 world.note(nil, 71, "\(index) is refused: \(why)")
+                if row == nil { world.operators.putFenceBack(fence, of: logID, in: server) }
                 onRefused(why)
                 isRefused = true
                 if let backend = control.backend { lose(control, backend) }

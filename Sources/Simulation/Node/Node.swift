@@ -18,6 +18,8 @@ final class Node: @unchecked Sendable {
     private(set) var crashes = 0
     /// Why the last start was refused; nobody starts it again before an operator has done something.
     var refusal: String?
+    /// Whether somebody is about to do what a refusal asks for.
+    var awaitsOperator = false
     /// Whether its log was lost at some time, so that presumption did not hold.
     var hasLostLog = false
 
@@ -98,6 +100,14 @@ final class Node: @unchecked Sendable {
         world.checker.startRefused(self, why)
     }
 
+    /// Somebody has done what was asked for: if it did not start for that, it is started.
+    func isMended() {
+        awaitsOperator = false
+        guard refusal != nil else { return }
+        refusal = nil
+        start()
+    }
+
     /// The process has written everything and ends by itself.
     func stopped() {
         guard let process else { return }
@@ -133,7 +143,7 @@ final class Node: @unchecked Sendable {
 
     /// Whether everything that can be done without an operator is done.
     var isAtRest: Bool {
-        if refusal != nil { return true }
+        if refusal != nil { return !awaitsOperator }
         guard let process, process.isServing, !process.isReconciling else { return false }
         let image = disk.image
         return image.active.values.allSatisfy(\.isParked)
