@@ -234,7 +234,7 @@ struct StepTests {
     }
 
     /// Goal: for each database the log keeps the confirmed pair and what was attempted since; a confirmation settles
-    /// the attempts.
+    /// the attempts, which are remembered: each may have been there when a copy of the database was taken.
     @Test func fences() async throws {
         let test = try TestLog()
         let database = DatabaseIndex(rawValue: 3)
@@ -253,6 +253,13 @@ struct StepTests {
                 == [
                     DatabaseFence(
                         database: database, identity: identity, confirmed: pairs[0], attempted: Array(pairs[1...]))
+                ])
+        try await test.takeAll(.fenceConfirmed(database, identity, pairs[2]))
+        #expect(
+            try test.log.snapshot().fences
+                == [
+                    DatabaseFence(
+                        database: database, identity: identity, confirmed: pairs[2], former: Array(pairs[..<2]))
                 ])
         test.log.close()
     }

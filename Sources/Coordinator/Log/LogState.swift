@@ -103,8 +103,8 @@ public struct DatabaseFence: Sendable, Hashable {
     public var confirmed: FencePair?
     /// Pairs that were about to be written there since and whose outcome is unknown.
     public var attempted: [FencePair]
-    /// Pairs that it was known to hold before the confirmed one, the newest last: a database that shows one of them has gone back in
-    /// time.
+    /// Pairs that it held, or may have held, before the confirmed one, the newest last: a database that shows one of them has gone back
+    /// in time.
     public var former: [FencePair]
     /// How far the database was when it was last looked at.
     public var position: DatabasePosition?
@@ -125,13 +125,13 @@ public struct DatabaseFence: Sendable, Hashable {
         self.takesOver = takesOver
     }
 
-    /// The pair is there now: what was attempted is settled, and the pair before it joins the former ones.
+    /// The pair is there now: what was attempted is settled, and joins the former pairs with the one confirmed before. An attempt may have
+    /// got through without our knowing, and a copy of the database may have been taken then.
     public func confirming(_ pair: FencePair, at identity: DatabaseIdentity, formerMax: Int) -> DatabaseFence {
-        var former = former
-        if let confirmed, confirmed != pair { former.append(confirmed) }
+        let settled = ([confirmed].compactMap(\.self) + attempted).filter { $0 != pair }
         return DatabaseFence(
-            database: database, identity: identity, confirmed: pair, attempted: [], former: former.suffix(formerMax),
-            position: position, takesOver: false)
+            database: database, identity: identity, confirmed: pair, attempted: [],
+            former: (former + settled).suffix(formerMax), position: position, takesOver: false)
     }
 }
 

@@ -149,6 +149,21 @@ struct FenceJudgementTests {
         #expect(Self.isRefused(Self.judge(pair(6), confirmed: pair(7), attempted: [])))
     }
 
+    @Test("Goal: a pair attempted before the confirmed one may have been there when a copy of the database was taken")
+    func attemptedBefore() {
+        let identity = DatabaseIdentity(systemIdentifier: 1, databaseOID: 1)
+        let fence = DatabaseFence(database: Self.index, confirmed: pair(6), attempted: [pair(7), pair(8)])
+            .confirming(pair(8), at: identity, formerMax: 3)
+        #expect(fence.former == [pair(6), pair(7)])
+        for former in [pair(6), pair(7)] {
+            let row = FenceJudgement.Row(pair: former, database: Self.index)
+            #expect(FenceJudgement.of(row, fence: fence, owner: Self.owner, log: Self.log) == .wentBack(former))
+        }
+        let next = DatabaseFence(database: Self.index, confirmed: pair(8), attempted: [pair(9)], former: fence.former)
+            .confirming(pair(10), at: identity, formerMax: 3)
+        #expect(next.former == [pair(7), pair(8), pair(9)])
+    }
+
     @Test("One database under two numbers is refused")
     func twice() {
         let fence = DatabaseFence(database: DatabaseIndex(rawValue: 2), identity: nil, confirmed: nil, attempted: [])
