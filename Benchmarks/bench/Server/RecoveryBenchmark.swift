@@ -155,10 +155,11 @@ final class RecoveryScene {
     func killedUnderLoad(inFlight: Int) throws -> [String: Double] {
         try stack.startServer()
         let load = try stack.startLoad(["--connections", "\(inFlight)", "--duration", "600"])
-        usleep(UInt32(loadSeconds * 1e6))
-        guard try stack.metrics().value("approved") > 0 else {
-            throw BenchmarkFailure("no payment was made before the kill")
+        let watch = try LineConnection(port: stack.port)
+        try stack.waitWhileRunning("payments are made", every: 5000) {
+            try Metrics(watch.ask("GET /metrics")).value("approved") > 0
         }
+        usleep(UInt32(loadSeconds * 1e6))
         // The server first: it must not see its clients go.
         stack.killServer()
         load.process.kill()
