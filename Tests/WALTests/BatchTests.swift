@@ -90,13 +90,13 @@ struct BatchTests {
         var configuration = TestLog.small
         configuration.lazyDelayMax = .seconds(3600)
         let test = try TestLog(configuration: configuration)
-        try await test.takeAll(.begin(Sample.begin(1)))
+        try await test.takeAll(.begin(Sample.begin(1)), .commit(Sample.commit(1)))
         let before = test.log.statistics.commits
         let isTaken = Mutex<Bool?>(nil)
         test.log.append(.acknowledged(Sample.acknowledged(1)), urgency: .lazy) { answer in
             isTaken.withLock { $0 = answer.isTaken }
         }
-        try await test.takeAll(.commit(Sample.commit(1)))
+        try await test.takeAll(.begin(Sample.begin(2)))
         #expect(isTaken.withLock { $0 } == true)
         #expect(test.log.statistics.commits == before + 1)
         test.log.close()

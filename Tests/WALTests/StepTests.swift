@@ -102,6 +102,16 @@ struct StepTests {
         test.log.close()
     }
 
+    /// Goal: what nobody can have done yet is not acknowledged: the history would say it before the decision.
+    @Test func nothingIsAcknowledgedBeforeTheDecision() async throws {
+        let test = try TestLog()
+        try await test.takeAll(.begin(Sample.begin(1)))
+        let early = await test.take(.acknowledged(Sample.acknowledged(1)))
+        #expect(early == .failure(.notActive(Sample.transaction(1))))
+        try await test.takeAll(.commit(Sample.commit(1)), .acknowledged(Sample.acknowledged(1)))
+        test.log.close()
+    }
+
     /// Goal: the three things that an abort may mean for the request_id.
     @Test func abortSettlesTheClaim() async throws {
         let test = try TestLog()

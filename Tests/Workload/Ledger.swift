@@ -71,8 +71,8 @@ package struct Ledger: Sendable {
         case .commit, .abort:
             guard let state = open[transaction] else { return .notActive }
             return state.decision == .undecided ? .taken : .alreadyDecided
-        case .acknowledged, .park: return open[transaction] == nil ? .notActive : .taken
-        case .end: return (open[transaction]?.decision ?? .undecided) == .undecided ? .notActive : .taken
+        case .park: return open[transaction] == nil ? .notActive : .taken
+        case .acknowledged, .end: return (open[transaction]?.decision ?? .undecided) == .undecided ? .notActive : .taken
         case .resolve:
             guard let state = open[transaction] else { return .notActive }
             return state.parkings.isEmpty || state.decision == .undecided ? .notResolvable : .taken

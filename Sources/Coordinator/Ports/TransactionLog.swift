@@ -8,6 +8,7 @@ public enum LogWrite: Sendable, Hashable {
     case commit(CommitRecord)
     /// Likewise. The reversal task, if any, is stored in the same log transaction.
     case abort(AbortRecord)
+    /// Refused with ``LogRefusal/notActive(_:)`` before the decision.
     case acknowledged(AcknowledgedRecord)
     case end(EndRecord)
     case park(ParkedRecord)

@@ -130,7 +130,9 @@ package struct LogImage: Sendable {
     }
 
     private mutating func acknowledge(_ record: AcknowledgedRecord, _ now: WallTime) -> Result<LogReceipt, LogRefusal> {
-        guard active[record.transaction] != nil else { return .failure(.notActive(record.transaction)) }
+        guard let state = active[record.transaction], state.decision != .undecided else {
+            return .failure(.notActive(record.transaction))
+        }
         _ = append(.acknowledged(record), now)
         active[record.transaction]?.acknowledged[record.participant] = record.proof
         return .success(.noted)

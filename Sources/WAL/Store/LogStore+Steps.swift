@@ -127,7 +127,8 @@ extension LogStore {
     private func acknowledge(
         _ record: AcknowledgedRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        guard var state = try loadActive(record.transaction, txn, &context) else {
+        // Nobody can have done as decided before the decision; a record that said so could not be explained later.
+        guard var state = try loadActive(record.transaction, txn, &context), state.decision != .undecided else {
             return .refused(.notActive(record.transaction))
         }
         _ = try append(.acknowledged(record), txn, &context)

@@ -126,7 +126,7 @@ extension PostgresTests {
             #expect(seen.synchronousStandbys == 0)
             let probe = try #require(seen.probe)
             guard case .unclear = probe.outcome else { throw PostgresCluster.Failure(description: "\(probe)") }
-            #expect(probe.isLeft)
+            // Whether the list still shows the probe depends on how far its rollback, which waits as well, had come.
             try target.waitForNobody()
             // The server goes on by itself, and the rollback is behind the PREPARE.
             try eventually { try target.count("pg_prepared_xacts") == 0 }

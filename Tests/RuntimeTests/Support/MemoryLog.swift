@@ -267,7 +267,9 @@ private struct LogBook {
     }
 
     private mutating func acknowledge(_ record: AcknowledgedRecord) -> Result<LogReceipt, LogRefusal> {
-        guard active[record.transaction] != nil else { return .failure(.notActive(record.transaction)) }
+        guard let state = active[record.transaction], state.decision != .undecided else {
+            return .failure(.notActive(record.transaction))
+        }
         lastLSN += 1
         active[record.transaction]?.acknowledged[record.participant] = record.proof
         return .success(.noted)
