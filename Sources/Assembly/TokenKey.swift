@@ -11,12 +11,21 @@ public struct TokenKey: Sendable {
     /// Size of a key file, bytes: the digits, and some blanks or line ends after them.
     private static let fileBytesMax = 2 * bytes + 8
 
-    private let key: SymmetricKey
+    /// HMACs that have taken the key and the byte of their purpose in; each digest goes on from a copy.
+    private let ofCards: HMAC<SHA256>
+    private let ofRequests: HMAC<SHA256>
     /// Names the key without giving it away: the first four bytes of its HMAC of a fixed text.
     public let id: UInt32
 
     init(secret: [UInt8]) {
-        key = SymmetricKey(data: secret)
+        let key = SymmetricKey(data: secret)
+        func begun(purpose: UInt8) -> HMAC<SHA256> {
+            var hmac = HMAC<SHA256>(key: key)
+            hmac.update(data: [purpose])
+            return hmac
+        }
+        ofCards = begun(purpose: 1)
+        ofRequests = begun(purpose: 2)
         let digest = HMAC<SHA256>.authenticationCode(for: Array("holdfast key id".utf8), using: key)
         id = digest.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
@@ -125,17 +134,16 @@ public struct TokenKey: Sendable {
 
     /// The token of a card.
     public func token(of pan: PAN) -> KeyedDigest {
-        pan.withDigits { digest(purpose: 1, $0) }
+        pan.withDigits { digest(ofCards, $0) }
     }
 
     /// The hash that tells a repeat from another request.
     public func requestHash(of canonical: [UInt8]) -> KeyedDigest {
-        digest(purpose: 2, canonical)
+        digest(ofRequests, canonical)
     }
 
-    private func digest(purpose: UInt8, _ bytes: [UInt8]) -> KeyedDigest {
-        var hmac = HMAC<SHA256>(key: key)
-        hmac.update(data: [purpose])
+    private func digest(_ begun: HMAC<SHA256>, _ bytes: [UInt8]) -> KeyedDigest {
+        var hmac = begun
         hmac.update(data: bytes)
         return KeyedDigest(keyID: id, bytes: Array(hmac.finalize()))
     }

@@ -147,4 +147,19 @@ import Testing
         #expect(String(key.id, radix: 16) == "c07004e1")
         #expect(hexadecimal == "59b3fd5c05209a8eb71287708080ec2850dbd6f4375b0250826e49951a1844f9")
     }
+
+    /// Goal: one key makes tokens and hashes in many threads at once, each as if it were alone.
+    @Test func manyThreadsShareAKey() async throws {
+        let key = TokenKey(secret: Array(0..<32))
+        let card = try #require(PAN("4111111111111111"))
+        let (token, hash) = (key.token(of: card), key.requestHash(of: [1, 2, 3]))
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    (0..<500).allSatisfy { _ in key.token(of: card) == token && key.requestHash(of: [1, 2, 3]) == hash }
+                }
+            }
+            for await isSame in group { #expect(isSame) }
+        }
+    }
 }
