@@ -7,11 +7,14 @@ import Runtime
 /// Everything but the transactions' names follows from the seed.
 struct PaymentSource {
     private var numbers: SplitMix
+    private let databases: Int
     private let merchant: [MerchantID]
     private let masked: MaskedPAN
 
-    init(seed: UInt64) {
+    /// - Parameter databases: with several, a payment's row and its merchant's entry are always in different ones.
+    init(seed: UInt64, databases: Int = 1) {
         numbers = SplitMix(state: seed)
+        self.databases = databases
         guard let masked = MaskedPAN(masked: "400000******1234") else {
             preconditionFailure("a masked card number of the benchmark is not well formed")
         }
@@ -28,12 +31,23 @@ struct PaymentSource {
             preconditionFailure("a request_id of the benchmark is not well formed")
         }
         let number = numbers.next()
-        return PaymentIntent(
-            requestID: request, kind: .authorization,
-            amount: Money(minorUnits: Int64(1 + number % 1_000_000), currency: .usDollar),
-            merchant: merchant[Int(number >> 32) % merchant.count], maskedPAN: masked,
-            panToken: KeyedDigest(keyID: 1, bytes: numbers.bytes()),
-            requestHash: KeyedDigest(keyID: 1, bytes: numbers.bytes()), reference: nil)
+        let (token, hash) = (numbers.bytes(), numbers.bytes())
+        var place = Int(number >> 32)
+        while true {
+            let intent = PaymentIntent(
+                requestID: request, kind: .authorization,
+                amount: Money(minorUnits: Int64(1 + number % 1_000_000), currency: .usDollar),
+                merchant: merchant[place % merchant.count], maskedPAN: masked,
+                panToken: KeyedDigest(keyID: 1, bytes: token), requestHash: KeyedDigest(keyID: 1, bytes: hash),
+                reference: nil)
+            if databases == 1 || Self.isApart(intent, databases) { return intent }
+            // Where this merchant's entries are is the row, too. Another one's are elsewhere.
+            place += 1
+        }
+    }
+
+    private static func isApart(_ intent: PaymentIntent, _ databases: Int) -> Bool {
+        Placement.branches(of: intent, databases: databases).count { $0.participant != .clearing } > 1
     }
 
     mutating func submission() -> Submission {

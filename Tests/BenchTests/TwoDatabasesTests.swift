@@ -6,18 +6,20 @@ import Testing
 
 @Suite struct TwoDatabasesTests {
     @Test("Goal: every payment of the benchmark has a branch in each database, and both databases get rows")
-    func apart() throws {
-        var payments = try PaymentsApart()
+    func apart() {
+        var payments = PaymentSource(seed: 1, databases: 2)
         var rows: [DatabaseIndex: Int] = [:]
         var requests: Set<RequestID> = []
+        var merchants: Set<MerchantID> = []
         for _ in 0..<1000 {
-            let intent = try payments.next()
+            let intent = payments.intent()
             requests.insert(intent.requestID)
+            merchants.insert(intent.merchant)
             let branches = Placement.branches(of: intent, databases: 2).filter { $0.participant != .clearing }
             #expect(branches.count == 2)
             rows[Placement.paymentDatabase(of: intent.requestID, databases: 2), default: 0] += 1
         }
-        #expect(requests.count == 1000)
+        #expect(requests.count == 1000 && merchants.count == 64)
         #expect(rows.count == 2 && rows.values.allSatisfy { $0 > 400 })
     }
 

@@ -64,6 +64,11 @@ struct Throughput {
             p99: Self.percentile(99, of: sorted))
     }
 
+    init(_ course: PaymentCourse) {
+        self.init(
+            perSecond: course.perSecond, p50: course.latencies.percentile(50), p99: course.latencies.percentile(99))
+    }
+
     /// Nearest rank; not a number if there is none.
     static func percentile(_ share: Int, of sorted: [UInt32]) -> Double {
         guard !sorted.isEmpty else { return .nan }

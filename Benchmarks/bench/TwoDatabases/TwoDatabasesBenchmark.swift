@@ -31,6 +31,8 @@ struct TwoDatabasesBenchmark: ParsableCommand {
     private static let ours = [1, 8, 32, 64, 256]
     private static let ceiling = [1, 8, 16, 32, 64]
     private static let threads = [16, 32, 64]
+    /// Of ours to each database.
+    private static let connections = 32
     private static let secondsDefault = 4.0
     private static let secondsQuick = 0.5
     private static let warmUpDefault = 25.0
@@ -60,8 +62,9 @@ struct TwoDatabasesBenchmark: ParsableCommand {
         let uris = started.flatMap(\.uris)
         let words = Words()
         // First of all: it makes the tables.
-        let node = try InProcessNode(
-            stateDirectory: workspace.path + "/state", uris: uris, inFlightMax: Self.ours.max() ?? 1)
+        let node = try BenchNode(
+            directory: workspace.path + "/state", databases: uris, connections: Self.connections,
+            inFlight: Self.ours.max() ?? 1)
         defer { node.close() }
         let peer =
             bitronix
@@ -91,7 +94,7 @@ struct TwoDatabasesBenchmark: ParsableCommand {
     }
 
     private func contest(
-        _ node: InProcessNode, _ ceiling: RawClient, _ peer: BitronixPeer?, _ words: Words, _ books: Books
+        _ node: BenchNode, _ ceiling: RawClient, _ peer: BitronixPeer?, _ words: Words, _ books: Books
     ) -> Contest {
         var contest = Contest(rounds: common.roundCount)
         func add(_ contestant: Contestant, _ count: Int, _ measure: @escaping () throws -> Throughput) {
@@ -101,9 +104,7 @@ struct TwoDatabasesBenchmark: ParsableCommand {
             add(.ceiling, inFlight) { try ceiling.run(inFlight: inFlight, seconds: measured) }
         }
         for inFlight in Self.ours {
-            add(.holdfast, inFlight) {
-                try ClosedLoop.run(node, inFlight: inFlight, seconds: measured)
-            }
+            add(.holdfast, inFlight) { Throughput(try node.run(inFlight: inFlight, seconds: measured)) }
         }
         if let peer {
             for threads in Self.threads {

@@ -1,0 +1,133 @@
+import BenchmarkKit
+import Coordinator
+import Dispatch
+import Foundation
+import NIOCore
+import NIOPosix
+import PostgresParticipant
+import Runtime
+import Synchronization
+import Telemetry
+import WAL
+
+/// A node: log, databases and coordinator put together as a server has them, and a network that says yes at once.
+final class BenchNode: Sendable {
+    let log: LMDBLog
+    let coordinator: PaymentCoordinator
+    private let directory: StateDirectory
+    private let loops: MultiThreadedEventLoopGroup
+    private let loop: any EventLoop
+    private let databases: [PostgresDatabase]
+
+    init(directory path: String, databases uris: [String], connections: Int, inFlight: Int) throws {
+        directory = try StateDirectory.acquire(path: path)
+        // One loop for the coordinator alone, one for the network.
+        loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let loop = loops.next()
+        self.loop = loop
+        let log = try LMDBLog.open(
+            in: directory, configuration: LogConfiguration(), incarnation: IdentifierSource.incarnation(),
+            newLogID: IdentifierSource.logID(), clock: { SystemClock.wall() },
+            deliver: { batch in loop.execute(batch) },
+            failure: { message in
+                Progress.note(message)
+                exit(1)
+            })
+        self.log = log
+        let snapshot = try log.snapshot()
+        databases = try uris.enumerated().map { offset, uri in
+            let index = DatabaseIndex(rawValue: UInt8(offset + 1))
+            return try PostgresDatabase(
+                index: index, configuration: PostgresConfiguration(uri: uri, poolSize: connections), log: snapshot.log,
+                role: .owner(snapshot.owner, fence: DatabaseFence(database: index), log: log),
+                events: PostgresEvents(
+                    fatal: { Progress.note($0) },
+                    note: { level, text in if level == .error { Progress.note(text) } }))
+        }
+        var settings = CoordinatorSettings()
+        settings.inFlightMax = max(settings.inFlightMax, inFlight)
+        let lines = LineSink(descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC))
+        coordinator = PaymentCoordinator(
+            loop: loop, log: log, epoch: snapshot.owner.epoch, databases: databases,
+            clearing: InstantClearing(loop: loops.next()), settings: settings,
+            events: EventLog(sink: lines, now: { SystemClock.wall().microseconds }), counters: Counters(),
+            faults: FaultInjector(), logAdmits: { log.pressure.admitsNewTransactions })
+        try start(connections)
+    }
+
+    private func start(_ connections: Int) throws {
+        for database in databases { try database.start() }
+        for database in databases {
+            let done = DispatchSemaphore(value: 0)
+            let failure = Mutex<String?>(nil)
+            database.firstAttempt { attempt in
+                if case .failed(let why) = attempt { failure.withLock { $0 = why } }
+                done.signal()
+            }
+            done.wait()
+            if let failure = failure.withLock({ $0 }) { throw BenchmarkFailure("the database: \(failure)") }
+        }
+        // It is available with its first connection; it is measured with all of them.
+        let deadline = Monotonic.now() + 10_000_000_000
+        while Monotonic.now() < deadline, databases.contains(where: { Self.connectionsReady(of: $0) < connections }) {
+            usleep(5000)
+        }
+    }
+
+    private static func connectionsReady(of database: PostgresDatabase) -> Int {
+        let done = DispatchSemaphore(value: 0)
+        let count = Mutex(0)
+        database.statistics { statistics in
+            count.withLock { $0 = statistics?.connectionsReady ?? 0 }
+            done.signal()
+        }
+        done.wait()
+        return count.withLock { $0 }
+    }
+
+    func close() {
+        for database in databases {
+            let done = DispatchSemaphore(value: 0)
+            database.close { done.signal() }
+            done.wait()
+        }
+        log.close()
+        do {
+            try loops.syncShutdownGracefully()
+        } catch {
+            Progress.note("\(error)")
+        }
+        directory.release()
+    }
+
+    /// Keeps so many payments open for a time, and waits for the end of all of them.
+    func run(inFlight: Int, seconds: Double) throws -> PaymentCourse {
+        let done = DispatchSemaphore(value: 0)
+        let course = PaymentCourse(
+            coordinator, PaymentSource(seed: UInt64.random(in: 0 ... .max), databases: databases.count),
+            inFlight: inFlight, nanoseconds: UInt64(seconds * 1e9), done: { done.signal() })
+        loop.execute { course.begin() }
+        done.wait()
+        if let wrong = course.wrong { throw BenchmarkFailure("a payment was answered \(wrong)") }
+        return course
+    }
+}
+
+/// A network that says yes to everything, from a loop of its own as the HTTP client does.
+final class InstantClearing: ClearingNetwork {
+    private let loop: any EventLoop
+
+    init(loop: any EventLoop) { self.loop = loop }
+
+    func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
+        loop.execute { completion(.yes(authorizationCode: "A1B2C3")) }
+    }
+
+    func confirm(_ order: ResolveOrder, isRepeat: Bool, completion: @escaping @Sendable (Resolution) -> Void) {
+        loop.execute { completion(.done(.acknowledgement)) }
+    }
+
+    func reverse(_ order: ReversalOrder, completion: @escaping @Sendable (ReversalReply) -> Void) {
+        loop.execute { completion(.acknowledged) }
+    }
+}
