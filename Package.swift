@@ -37,6 +37,7 @@ let package = Package(
     ],
     targets: [
         // C libraries: a module map and a shim each, nothing else.
+        .systemLibrary(name: "CEpoll"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
 
@@ -50,7 +51,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Telemetry", swiftSettings: strict),
         .target(
-            name: "PostgresParticipant", dependencies: ["Coordinator", "Payments", "CPostgres"],
+            name: "PostgresParticipant", dependencies: ["Coordinator", "Payments", "CEpoll", "CPostgres"],
             path: "Sources/Participants/Postgres", swiftSettings: strict),
         .target(
             name: "ClearingParticipant",

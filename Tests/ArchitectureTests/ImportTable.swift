@@ -29,6 +29,7 @@ enum ImportTable {
 
     static let targets: [TargetRule] = [
         // C libraries: a module map and a shim, no Swift.
+        TargetRule("CEpoll"),
         TargetRule("CLMDB"),
         TargetRule("CPostgres"),
 
@@ -41,7 +42,7 @@ enum ImportTable {
         TargetRule("Telemetry", others: system),
         TargetRule(
             "PostgresParticipant", folder: "Sources/Participants/Postgres",
-            ours: ["Coordinator", "Payments", "CPostgres"], others: system),
+            ours: ["Coordinator", "Payments", "CEpoll", "CPostgres"], others: system),
         TargetRule(
             "ClearingParticipant", folder: "Sources/Participants/Clearing", ours: ["Coordinator", "Payments"],
             others: system.union(["AsyncHTTPClient", "Foundation", "NIOCore", "NIOHTTP1", "NIOPosix"])),

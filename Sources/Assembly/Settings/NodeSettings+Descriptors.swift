@@ -11,7 +11,7 @@ extension NodeSettings {
 
     /// Numbers of descriptors.
     private enum Descriptors {
-        /// The control connection, a probe, cancel requests, and the pipes of its threads.
+        /// The control connection, a probe, cancel requests, and epoll and its event.
         static let perDatabase = 8
         /// epoll, its timer and its event.
         static let perLoop = 3

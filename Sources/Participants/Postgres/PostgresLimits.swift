@@ -12,6 +12,9 @@ public enum PostgresLimits {
     /// Any time limit in a configuration, milliseconds.
     public static let settingMilliseconds: ClosedRange<Int64> = 1...3_600_000
 
+    /// Sockets that one wait tells of; those that are ready beyond it come with the next.
+    public static let readySocketsPerWait = 128
+
     /// Between attempts to connect again after a loss.
     public static let reconnectBackoff = Backoff(base: Milliseconds(50), ceiling: Milliseconds(5000))
     /// Between looks at a database that was refused and that only an operator can mend.

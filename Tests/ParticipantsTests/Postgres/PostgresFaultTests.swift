@@ -114,6 +114,19 @@ extension PostgresTests {
             try server.close()
         }
 
+        /// libpq opens the next socket in place of the one that it closes, so that both have the same number.
+        @Test("An address that refuses is passed over for the next one")
+        func nextAddress() throws {
+            let before = PostgresDatabase.now()
+            let server = try TestServer(
+                target,
+                uri: "postgresql://postgres@127.0.0.1:1,127.0.0.1:1,127.0.0.1:\(cluster.port)/\(target.name)")
+            #expect(try server.firstAttempt() == .available)
+            #expect(PostgresDatabase.now().since(before) < .seconds(4), "as long as an attempt to connect may take")
+            try eventually { try server.statistics().connectionsReady == 4 }
+            try server.close()
+        }
+
         @Test("Slots: orders wait for one, get it in turn, and are refused at their deadline")
         func slots() throws {
             _ = try TestServer(ready: target).close()

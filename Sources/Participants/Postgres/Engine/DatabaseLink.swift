@@ -55,7 +55,6 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     /// Whether this connection has made its prepared statements.
     private(set) var hasStatements = false
     private var watch: EventLoop.Watch?
-    private var watchedSocket: Int32 = -1
     private var connectTimer: EventLoop.Timer?
     private var failures = 0
     /// Tells a late answer of the connecting thread from the one that is waited for.
@@ -129,7 +128,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         case .failed: lose(connection.errorMessage)
         case .connected:
             guard connection.enterPipeline() else { return lose(connection.errorMessage) }
-            watchSocket(of: connection, .readable)
+            guard watchSocket(of: connection, .readable) else { return }
             let statements = owner.setupStatements(of: self, serverVersion: connection.serverVersion)
             let job = Job(statements: statements, deadline: EventLoop.now() + connectTimeout) { [unowned self] in
                 setUp(connection, $0)
@@ -155,12 +154,19 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         }
     }
 
-    private func watchSocket(of connection: LibpqConnection, _ interest: Readiness) {
-        // While connecting, libpq may change from one socket to another.
-        if let watch, watchedSocket == connection.socket { return loop.update(watch, interest) }
+    /// Watches the socket anew with each step of connecting: libpq may have closed it and opened another, under the same number too,
+    /// which epoll knows nothing of then. False if the connection was given up.
+    @discardableResult
+    private func watchSocket(of connection: LibpqConnection, _ interest: Readiness) -> Bool {
         if let watch { loop.unwatch(watch) }
-        watchedSocket = connection.socket
-        watch = loop.watch(connection.socket, interest, self)
+        watch = nil
+        do {
+            watch = try loop.watch(connection.socket, interest, self)
+            return true
+        } catch {
+            lose("its socket cannot be watched: \(error)")
+            return false
+        }
     }
 
     // MARK: Losing
@@ -193,7 +199,6 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         connectTimer = nil
         if let watch { loop.unwatch(watch) }
         watch = nil
-        watchedSocket = -1
         generation += 1
         switch phase {
         case .waiting(let timer):
@@ -285,7 +290,12 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
             resultsLeft -= 1
             if !connection.withNextResult({ isFinished = running.take($0) }) { running.endOfStatement() }
         }
-        if isFinished { return finish(running, connection) }
+        if isFinished {
+            finish(running, connection)
+            // libpq closes the socket of a connection that ends with its last answer; of a closed one nothing is ever heard.
+            if isIdle, connection.isBad { lose(connection.errorMessage) }
+            return
+        }
         if !isAlive || connection.isBad || resultsLeft == 0 {
             lose(running.lastError?.description ?? connection.errorMessage)
         }

@@ -1,14 +1,17 @@
+import CEpoll
 import Coordinator
 import Glibc
 import Synchronization
 
 /// What a watched socket is ready for.
 struct Readiness: OptionSet {
-    let rawValue: Int16
-    static let readable = Readiness(rawValue: Int16(POLLIN))
-    static let writable = Readiness(rawValue: Int16(POLLOUT))
+    let rawValue: UInt32
+    static let readable = Readiness(rawValue: EPOLLIN.rawValue)
+    static let writable = Readiness(rawValue: EPOLLOUT.rawValue)
     /// An error or a hang-up: comes unasked.
-    static let failed = Readiness(rawValue: Int16(POLLERR | POLLHUP | POLLNVAL))
+    static let failed = Readiness(rawValue: EPOLLERR.rawValue | EPOLLHUP.rawValue)
+    /// Told when it becomes so, not as long as it is so.
+    fileprivate static let once = Readiness(rawValue: EPOLLET.rawValue)
 }
 
 /// Told on the loop's thread.
@@ -24,44 +27,58 @@ final class EventLoop: @unchecked Sendable {
     typealias Timer = TimerHeap<() -> Void>.Token
 
     /// Names a watched socket until it is unwatched.
-    struct Watch { fileprivate let slot: Int }
+    struct Watch {
+        fileprivate let slot: Int
+        /// Tells it from those that had the slot before it, of which an event may still be pending.
+        fileprivate let generation: UInt32
+    }
+
+    private struct Slot {
+        var generation: UInt32
+        var socket: Int32 = -1
+        var interest: Readiness = []
+        /// `nil` in a free slot.
+        var watcher: (any SocketWatcher)?
+    }
 
     private struct Mailbox {
         var tasks: [@Sendable () -> Void] = []
-        /// A byte is in the pipe, or the loop is going to look before it sleeps.
+        /// The loop has been woken, or is going to look before it sleeps.
         var isWakePending = false
         var hasStopped = false
     }
 
     private let mailbox = Mutex(Mailbox())
-    private let wakeRead: Int32
-    private let wakeWrite: Int32
+    private let epoll: Int32
+    /// An eventfd(2). Nothing reads it: each write to it is news to epoll.
+    private let wake: Int32
 
     private var thread: pthread_t?
     private var timers = TimerHeap<() -> Void>()
-    /// Slot 0 is the pipe; a free slot has a negative descriptor, which poll(2) passes over.
-    private var descriptors: [pollfd]
-    private var watchers: [(any SocketWatcher)?]
+    private var events = [epoll_event](repeating: epoll_event(), count: PostgresLimits.readySocketsPerWait)
+    /// Slot 0 is the wake-up, which nobody needs to be told of.
+    private var slots = [Slot(generation: 0)]
     private var freeSlots: [Int] = []
     private var isStopping = false
 
     /// - Throws: ``ThreadError`` if there are no descriptors left.
     init() throws(ThreadError) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw ThreadError("pipe", errno) }
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard epoll >= 0 else { throw ThreadError("epoll_create1", errno) }
+        let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wake >= 0 else {
+            let code = errno
+            close(epoll)
+            throw ThreadError("eventfd", code)
         }
-        wakeRead = ends[0]
-        wakeWrite = ends[1]
-        descriptors = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
-        watchers = [nil]
+        self.epoll = epoll
+        self.wake = wake
+        try add(wake, [.readable, .once], Watch(slot: 0, generation: 0))
     }
 
     deinit {
-        close(wakeRead)
-        close(wakeWrite)
+        close(epoll)
+        close(wake)
     }
 
     /// Starts the thread, which keeps the loop alive until ``stop()``.
@@ -88,9 +105,8 @@ final class EventLoop: @unchecked Sendable {
             return (true, !mailbox.isWakePending)
         }
         if needsWake {
-            // A full pipe wakes as well as a new byte does.
-            var byte: UInt8 = 1
-            _ = write(wakeWrite, &byte, 1)
+            // Fails only when nearly 2^64 of them have been counted.
+            _ = eventfd_write(wake, 1)
         }
         return isTaken
     }
@@ -113,25 +129,43 @@ final class EventLoop: @unchecked Sendable {
         if let timer { timers.cancel(timer) }
     }
 
-    func watch(_ socket: Int32, _ interest: Readiness, _ watcher: any SocketWatcher) -> Watch {
-        let descriptor = pollfd(fd: socket, events: interest.rawValue, revents: 0)
-        guard let slot = freeSlots.popLast() else {
-            descriptors.append(descriptor)
-            watchers.append(watcher)
-            return Watch(slot: descriptors.count - 1)
+    /// The socket is to be unwatched before it is closed or, if libpq has closed it, before another one is watched.
+    ///
+    /// - Throws: ``ThreadError`` if the system cannot watch it.
+    func watch(_ socket: Int32, _ interest: Readiness, _ watcher: any SocketWatcher) throws(ThreadError) -> Watch {
+        if freeSlots.isEmpty {
+            freeSlots.append(slots.count)
+            slots.append(Slot(generation: 0))
         }
-        descriptors[slot] = descriptor
-        watchers[slot] = watcher
-        return Watch(slot: slot)
+        let slot = freeSlots[freeSlots.count - 1]
+        let watch = Watch(slot: slot, generation: slots[slot].generation)
+        try add(socket, interest, watch)
+        freeSlots.removeLast()
+        slots[slot] = Slot(generation: watch.generation, socket: socket, interest: interest, watcher: watcher)
+        return watch
     }
 
-    func update(_ watch: Watch, _ interest: Readiness) { descriptors[watch.slot].events = interest.rawValue }
+    func update(_ watch: Watch, _ interest: Readiness) {
+        guard slots[watch.slot].interest != interest else { return }
+        slots[watch.slot].interest = interest
+        // Fails for a socket that has been closed, which its watcher hears of from libpq.
+        _ = control(EPOLL_CTL_MOD, slots[watch.slot].socket, interest, watch)
+    }
 
     func unwatch(_ watch: Watch) {
-        // Clearing `revents` keeps what is pending of this socket from a later one in the same slot.
-        descriptors[watch.slot] = pollfd(fd: -1, events: 0, revents: 0)
-        watchers[watch.slot] = nil
+        // Fails for a socket that has been closed, which epoll has forgotten.
+        _ = control(EPOLL_CTL_DEL, slots[watch.slot].socket, [], watch)
+        slots[watch.slot] = Slot(generation: watch.generation &+ 1)
         freeSlots.append(watch.slot)
+    }
+
+    private func add(_ descriptor: Int32, _ interest: Readiness, _ watch: Watch) throws(ThreadError) {
+        guard control(EPOLL_CTL_ADD, descriptor, interest, watch) == 0 else { throw ThreadError("epoll_ctl", errno) }
+    }
+
+    private func control(_ operation: Int32, _ descriptor: Int32, _ interest: Readiness, _ watch: Watch) -> Int32 {
+        var event = epoll_event(events: interest.rawValue, data: epoll_data_t(u64: watch.data))
+        return epoll_ctl(epoll, operation, descriptor, &event)
     }
 
     /// Ends the thread after this round and the tasks submitted until then; later ones are not taken.
@@ -160,22 +194,24 @@ final class EventLoop: @unchecked Sendable {
     }
 
     private func wait() {
-        // From here on a submission writes to the pipe; one before is seen in `tasks`.
+        // From here on a submission wakes the loop; one before is seen in `tasks`.
         let mayExit = mailbox.withLock { mailbox in
             guard mailbox.tasks.isEmpty else { return false }
             mailbox.isWakePending = false
             return true
         }
-        let count = poll(&descriptors, nfds_t(descriptors.count), mayExit ? timeout : 0)
+        let count = epoll_wait(epoll, &events, Int32(PostgresLimits.readySocketsPerWait), mayExit ? timeout : 0)
         // Sockets come first, and what they cause to be submitted needs no wake: the loop looks before it sleeps.
         mailbox.withLock { $0.isWakePending = true }
         guard count > 0 else { return }
-        if descriptors[0].revents != 0 { drainPipe() }
-        for slot in 1..<descriptors.count where descriptors[slot].revents != 0 {
-            let readiness = Readiness(rawValue: descriptors[slot].revents)
-            descriptors[slot].revents = 0
-            watchers[slot]?.socketIsReady(readiness)
-        }
+        for index in 0..<Int(count) { tell(events[index]) }
+    }
+
+    private func tell(_ event: epoll_event) {
+        let watch = Watch(data: event.data.u64)
+        // Who was told before may have unwatched this one since, and watched another in its slot.
+        guard slots[watch.slot].generation == watch.generation else { return }
+        slots[watch.slot].watcher?.socketIsReady(Readiness(rawValue: event.events))
     }
 
     /// Milliseconds until the next timer, rounded up; -1 is for ever.
@@ -185,11 +221,14 @@ final class EventLoop: @unchecked Sendable {
         guard due > now else { return 0 }
         return Int32(clamping: (due - now + 999_999) / 1_000_000)
     }
+}
 
-    private func drainPipe() {
-        descriptors[0].revents = 0
-        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
-            while read(wakeRead, buffer.baseAddress, buffer.count) == buffer.count {}
-        }
+extension EventLoop.Watch {
+    /// What epoll gives back with each event.
+    fileprivate var data: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+
+    fileprivate init(data: UInt64) {
+        slot = Int(data & 0xFFFF_FFFF)
+        generation = UInt32(data >> 32)
     }
 }
