@@ -86,37 +86,52 @@ public struct KeyedDigest: Sendable, Hashable {
 /// A payment operation that passed every check of form: what the protocol, the log and the participants know of it.
 ///
 /// It carries no card number: the masked form for people, the keyed token for comparison.
-public struct PaymentIntent: Sendable, Hashable {
+public struct PaymentIntent: Sendable {
+    /// An intent is handed on many times a payment, so its many parts are one object: a copy is one reference.
+    private let box: Box
+
+    private final class Box: Sendable {
+        let parts: Parts
+        init(_ parts: Parts) { self.parts = parts }
+    }
+
+    private struct Parts: Sendable, Hashable {
+        let requestID: RequestID
+        let kind: OperationKind
+        let amount: Money
+        let merchant: MerchantID
+        let maskedPAN: MaskedPAN
+        let panToken: KeyedDigest
+        let requestHash: KeyedDigest
+        let reference: RequestID?
+    }
+
     /// The idempotency key: the client's, or made by the server.
-    public let requestID: RequestID
+    public var requestID: RequestID { box.parts.requestID }
     /// What is to be done.
-    public let kind: OperationKind
+    public var kind: OperationKind { box.parts.kind }
     /// How much; above zero.
-    public let amount: Money
+    public var amount: Money { box.parts.amount }
     /// Who is paid.
-    public let merchant: MerchantID
+    public var merchant: MerchantID { box.parts.merchant }
     /// The card, for people.
-    public let maskedPAN: MaskedPAN
+    public var maskedPAN: MaskedPAN { box.parts.maskedPAN }
     /// HMAC of the card number.
-    public let panToken: KeyedDigest
+    public var panToken: KeyedDigest { box.parts.panToken }
     /// HMAC of everything that makes two requests the same one.
-    public let requestHash: KeyedDigest
+    public var requestHash: KeyedDigest { box.parts.requestHash }
     /// The payment that this operation acts on; `nil` for an authorization.
-    public let reference: RequestID?
+    public var reference: RequestID? { box.parts.reference }
 
     /// Takes the parts as they are; ``ValidatedRequest/intent(requestID:panToken:requestHash:)`` makes it of a request.
     public init(
         requestID: RequestID, kind: OperationKind, amount: Money, merchant: MerchantID, maskedPAN: MaskedPAN,
         panToken: KeyedDigest, requestHash: KeyedDigest, reference: RequestID?
     ) {
-        self.requestID = requestID
-        self.kind = kind
-        self.amount = amount
-        self.merchant = merchant
-        self.maskedPAN = maskedPAN
-        self.panToken = panToken
-        self.requestHash = requestHash
-        self.reference = reference
+        box = Box(
+            Parts(
+                requestID: requestID, kind: kind, amount: amount, merchant: merchant, maskedPAN: maskedPAN,
+                panToken: panToken, requestHash: requestHash, reference: reference))
     }
 
     /// Whether `other` asks for the same operation, so that a repeat may be answered with the first one's outcome.
@@ -127,5 +142,20 @@ public struct PaymentIntent: Sendable, Hashable {
         if requestHash.keyID == other.requestHash.keyID { return requestHash.bytes == other.requestHash.bytes }
         return kind == other.kind && amount == other.amount && merchant == other.merchant
             && maskedPAN == other.maskedPAN && reference == other.reference
+    }
+}
+
+extension PaymentIntent: Hashable {
+    public static func == (left: Self, right: Self) -> Bool {
+        left.box === right.box || left.box.parts == right.box.parts
+    }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(box.parts) }
+}
+
+extension PaymentIntent: CustomReflectable {
+    /// Its parts, as if they were stored in it.
+    public var customMirror: Mirror {
+        Mirror(self, children: Mirror(reflecting: box.parts).children, displayStyle: .struct)
     }
 }

@@ -51,4 +51,32 @@ struct IdentifierTests {
         #expect(!first.isRepeat(of: try intent("2", key: 2, hash: 9)))
         #expect(!first.isRepeat(of: try intent("1", key: 1, hash: 1, requestID: "r-2")))
     }
+
+    @Test("Intents are equal by what they hold, each part of it, and show it")
+    func intents() throws {
+        func intent(
+            _ requestID: String = "r-1", _ kind: OperationKind = .capture, minorUnits: Int64 = 1,
+            _ merchant: String = "M", _ masked: String = "411111******1111", token: UInt8 = 1, hash: UInt8 = 1,
+            reference: String? = "r-0"
+        ) throws -> PaymentIntent {
+            PaymentIntent(
+                requestID: try #require(RequestID(requestID)), kind: kind,
+                amount: Money(minorUnits: minorUnits, currency: .usDollar),
+                merchant: try #require(MerchantID(merchant)), maskedPAN: try #require(MaskedPAN(masked: masked)),
+                panToken: KeyedDigest(keyID: 1, bytes: [token]), requestHash: KeyedDigest(keyID: 1, bytes: [hash]),
+                reference: reference.flatMap { RequestID($0) })
+        }
+        let all = [
+            try intent(), try intent("r-2"), try intent("r-1", .refund), try intent(minorUnits: 2),
+            try intent("r-1", .capture, "N"), try intent("r-1", .capture, "M", "411111******1112"),
+            try intent(token: 2), try intent(hash: 2), try intent(reference: "r-3"), try intent(reference: nil),
+        ]
+        #expect(Set(all).count == all.count)
+        let again = try intent()
+        let copy = again
+        #expect(again == all[0] && again.hashValue == all[0].hashValue && copy == again)
+        for part in ["requestID: r-1", "1 USD", "maskedPAN: 411111******1111", "r-0"] {
+            #expect("\(again)".contains(part), "\(again)")
+        }
+    }
 }

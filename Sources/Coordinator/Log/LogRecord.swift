@@ -66,24 +66,52 @@ public enum LogRecord: Sendable, Hashable {
 }
 
 /// A payment is about to be made.
-public struct BeginRecord: Sendable, Hashable {
-    public let transaction: TransactionID
+public struct BeginRecord: Sendable {
+    /// One object, as a ``PaymentIntent`` is: the record is in every order to a participant, and in most states.
+    private let box: Box
+
+    private final class Box: Sendable {
+        let parts: Parts
+        init(_ parts: Parts) { self.parts = parts }
+    }
+
+    private struct Parts: Sendable, Hashable {
+        let transaction: TransactionID
+        let epoch: Epoch
+        let intent: PaymentIntent
+        let branches: [Branch]
+        let deadline: WallTime
+    }
+
+    public var transaction: TransactionID { box.parts.transaction }
     /// The epoch of the server that began it, part of its branches' names.
-    public let epoch: Epoch
-    public let intent: PaymentIntent
+    public var epoch: Epoch { box.parts.epoch }
+    public var intent: PaymentIntent { box.parts.intent }
     /// Every participant, before any of them is asked.
-    public let branches: [Branch]
+    public var branches: [Branch] { box.parts.branches }
     /// The time by which a decision must be made; for people, the process uses its monotonic clock.
-    public let deadline: WallTime
+    public var deadline: WallTime { box.parts.deadline }
 
     public init(
         transaction: TransactionID, epoch: Epoch, intent: PaymentIntent, branches: [Branch], deadline: WallTime
     ) {
-        self.transaction = transaction
-        self.epoch = epoch
-        self.intent = intent
-        self.branches = branches
-        self.deadline = deadline
+        box = Box(
+            Parts(transaction: transaction, epoch: epoch, intent: intent, branches: branches, deadline: deadline))
+    }
+}
+
+extension BeginRecord: Hashable {
+    public static func == (left: Self, right: Self) -> Bool {
+        left.box === right.box || left.box.parts == right.box.parts
+    }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(box.parts) }
+}
+
+extension BeginRecord: CustomReflectable {
+    /// Its parts, as if they were stored in it.
+    public var customMirror: Mirror {
+        Mirror(self, children: Mirror(reflecting: box.parts).children, displayStyle: .struct)
     }
 }
 
