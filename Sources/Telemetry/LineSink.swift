@@ -25,14 +25,18 @@ public final class LineSink: Sendable {
         Thread.start(named: "holdfast-lines") { [self] in run() }
     }
 
-    public func write(_ line: String) {
+    /// - Parameter line: ends with a line feed.
+    public func write(_ line: String) { write(Array(line.utf8)) }
+
+    /// - Parameter line: ends with a line feed.
+    public func write(_ line: [UInt8]) {
         let wasEmpty = state.withLock { state in
-            guard state.waiting.count + line.utf8.count <= Self.backlogBytesMax else {
+            guard state.waiting.count + line.count <= Self.backlogBytesMax else {
                 state.dropped += 1
                 return false
             }
             let wasEmpty = state.waiting.isEmpty
-            state.waiting.append(contentsOf: line.utf8)
+            state.waiting += line
             return wasEmpty
         }
         if wasEmpty { lineArrived.signal() }

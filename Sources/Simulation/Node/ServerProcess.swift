@@ -58,7 +58,9 @@ final class ServerProcess: @unchecked Sendable {
     private func makeCoordinator() {
         let counters = Counters()
         let (world, node) = (world, node)
-        let write: @Sendable (String) -> Void = { world.note(nil, 300, "log line: \($0.dropLast())") }
+        let write: @Sendable ([UInt8]) -> Void = { line in
+            world.note(nil, 300, "log line: \(String(decoding: line.dropLast(), as: UTF8.self))")
+        }
         let events = EventLog(
             write: world.trace.isKept ? write : nil, now: { node.wall.microseconds })
         coordinator = PaymentCoordinator(
