@@ -4,14 +4,22 @@ import Synchronization
 /// Takes lines from any thread and writes them to a file descriptor from a thread of its own, so that a slow reader of stderr
 /// never holds up a payment. What does not fit, or cannot be written, is dropped and counted; the count is written with the next line for
 /// which there is room.
+///
+/// A line after a pause is written at once. Those that follow it closely are gathered and written together: to wake the thread for each of
+/// them takes longer than to make the line. A process that is killed loses what it had gathered.
 public final class LineSink: Sendable {
     /// What may wait to be written, bytes.
     public static let backlogBytesMax = 4 << 20
+    /// For so long lines are gathered after some were written, microseconds, and nobody has to wake the thread.
+    private static let gatheringMicroseconds: UInt32 = 2000
+    /// What a buffer may keep of its memory when it is emptied, bytes.
+    private static let bufferBytesKept = 64 << 10
 
     private struct State {
         var waiting: [UInt8] = []
         var dropped = 0
-        var isClosed = false
+        /// The thread found nothing and waits to be woken; by whoever takes this back.
+        var isAsleep = false
         var isWriting = false
     }
 
@@ -30,21 +38,20 @@ public final class LineSink: Sendable {
 
     /// - Parameter line: ends with a line feed.
     public func write(_ line: [UInt8]) {
-        let wasEmpty = state.withLock { state in
+        let isToBeWoken = state.withLock { state in
             guard state.waiting.count + line.count <= Self.backlogBytesMax else {
                 state.dropped += 1
                 return false
             }
-            let wasEmpty = state.waiting.isEmpty
             state.waiting += line
-            return wasEmpty
+            defer { state.isAsleep = false }
+            return state.isAsleep
         }
-        if wasEmpty { lineArrived.signal() }
+        if isToBeWoken { lineArrived.signal() }
     }
 
     /// Waits until everything given so far is written, at most `milliseconds`. For the end of the process.
     public func flush(milliseconds: Int = 2000) {
-        lineArrived.signal()
         for _ in 0..<max(1, milliseconds / 2) {
             if state.withLock({ $0.waiting.isEmpty && !$0.isWriting }) { return }
             usleep(2000)
@@ -54,37 +61,41 @@ public final class LineSink: Sendable {
     private func run() {
         // Whether what was written last is the beginning of a line whose rest was lost.
         var isTorn = false
+        var lines: [UInt8] = []
         while true {
-            let (bytes, told) = take()
-            if bytes.isEmpty {
+            guard let told = take(&lines) else {
                 lineArrived.wait()
                 continue
             }
-            let whole = isTorn ? [0x0A] + bytes : bytes
-            let written = writeAll(whole)
-            if written > 0 { isTorn = whole[written - 1] != 0x0A }
-            let lost = whole[written...].count { $0 == 0x0A }
+            var before = isTorn ? "\n" : ""
+            if told > 0 { before += #"{"lvl":"WARN","event":"log","lines_dropped":\#(told)}"# + "\n" }
+            lines.insert(contentsOf: before.utf8, at: 0)
+            let written = writeAll(lines)
+            if written > 0 { isTorn = lines[written - 1] != 0x0A }
+            let lost = lines[written...].count { $0 == 0x0A }
             state.withLock { state in
                 // The line that tells of the dropped ones is none of them.
                 if lost > 0 { state.dropped += told > 0 && written == 0 ? told + lost - 1 : lost }
                 state.isWriting = false
             }
+            usleep(Self.gatheringMicroseconds)
         }
     }
 
-    /// - Returns: what is to be written, and how many dropped lines it tells of.
-    private func take() -> (bytes: [UInt8], told: Int) {
-        state.withLock { state in
-            let told = state.waiting.isEmpty ? 0 : state.dropped
-            var bytes: [UInt8] = []
-            if told > 0 {
-                bytes = Array(#"{"lvl":"WARN","event":"log","lines_dropped":\#(told)}"#.utf8) + [0x0A]
-                state.dropped = 0
+    /// Takes the lines that wait, in exchange for an empty buffer. Without any, the thread has to wait until it is woken.
+    ///
+    /// - Returns: how many dropped lines are to be told of; `nil` if there is nothing to write.
+    private func take(_ lines: inout [UInt8]) -> Int? {
+        lines.removeAll(keepingCapacity: lines.capacity <= Self.bufferBytesKept)
+        return state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.isAsleep = true
+                return nil
             }
-            bytes += state.waiting
-            state.waiting = []
-            state.isWriting = !bytes.isEmpty
-            return (bytes, told)
+            swap(&lines, &state.waiting)
+            state.isWriting = true
+            defer { state.dropped = 0 }
+            return state.dropped
         }
     }
 
