@@ -35,7 +35,7 @@ final class Flight: @unchecked Sendable {
     init(begin: BeginRecord, machine: TransactionMachine, startedAt: MonotonicTime) {
         intent = begin.intent
         databaseBranches = begin.branches.count { $0.participant != .clearing }
-        firstDatabase = begin.branches.first { $0.role.contains(.payment) }?.participant
+        firstDatabase = begin.paymentDatabase
         self.machine = machine
         self.startedAt = startedAt
     }

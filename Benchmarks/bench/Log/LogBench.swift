@@ -3,7 +3,6 @@ import Coordinator
 import Dispatch
 import Foundation
 import NIOCore
-import NIOPosix
 import Payments
 import Runtime
 import Synchronization
@@ -17,36 +16,16 @@ final class LogBench: Sendable {
         var bytes: Double
     }
 
-    private let directory: StateDirectory
-    private let loops: MultiThreadedEventLoopGroup
-    private let loop: any EventLoop
-    private let log: LMDBLog
+    private let opened: BenchLog
     /// What the log refused, if anything.
     private let failures = Mutex<String?>(nil)
 
-    init(directory path: String) throws {
-        directory = try StateDirectory.acquire(path: path)
-        loops = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loop = loops.next()
-        self.loop = loop
-        log = try LMDBLog.open(
-            in: directory, configuration: LogConfiguration(), incarnation: IdentifierSource.incarnation(),
-            newLogID: IdentifierSource.logID(), clock: SystemClock.wall, deliver: { loop.execute($0) },
-            failure: { message in
-                Progress.note(message)
-                exit(1)
-            })
-    }
+    init(directory path: String) throws { opened = try BenchLog(directory: path, threads: 1) }
 
-    func close() {
-        log.close()
-        do {
-            try loops.syncShutdownGracefully()
-        } catch {
-            Progress.note("\(error)")
-        }
-        directory.release()
-    }
+    private var log: LMDBLog { opened.log }
+    private var loop: any EventLoop { opened.loop }
+
+    func close() { opened.close() }
 
     // MARK: Filling
 

@@ -3,7 +3,6 @@ import Coordinator
 import Dispatch
 import Foundation
 import NIOCore
-import NIOPosix
 import PostgresParticipant
 import Runtime
 import Synchronization
@@ -12,28 +11,15 @@ import WAL
 
 /// A node: log, databases and coordinator put together as a server has them, and a network that says yes at once.
 final class BenchNode: Sendable {
-    let log: LMDBLog
     let coordinator: PaymentCoordinator
-    private let directory: StateDirectory
-    private let loops: MultiThreadedEventLoopGroup
-    private let loop: any EventLoop
+    private let opened: BenchLog
     private let databases: [PostgresDatabase]
 
     init(directory path: String, databases uris: [String], connections: Int, inFlight: Int) throws {
-        directory = try StateDirectory.acquire(path: path)
         // One loop for the coordinator alone, one for the network.
-        loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let loop = loops.next()
-        self.loop = loop
-        let log = try LMDBLog.open(
-            in: directory, configuration: LogConfiguration(), incarnation: IdentifierSource.incarnation(),
-            newLogID: IdentifierSource.logID(), clock: { SystemClock.wall() },
-            deliver: { batch in loop.execute(batch) },
-            failure: { message in
-                Progress.note(message)
-                exit(1)
-            })
-        self.log = log
+        let opened = try BenchLog(directory: path, threads: 2)
+        self.opened = opened
+        let (log, loop) = (opened.log, opened.loop)
         let snapshot = try log.snapshot()
         databases = try uris.enumerated().map { offset, uri in
             let index = DatabaseIndex(rawValue: UInt8(offset + 1))
@@ -49,11 +35,14 @@ final class BenchNode: Sendable {
         let lines = LineSink(descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC))
         coordinator = PaymentCoordinator(
             loop: loop, log: log, epoch: snapshot.owner.epoch, databases: databases,
-            clearing: InstantClearing(loop: loops.next()), settings: settings,
+            clearing: InstantClearing(loop: opened.loops.next()), settings: settings,
             events: EventLog(sink: lines, now: { SystemClock.wall().microseconds }), counters: Counters(),
             faults: FaultInjector(), logAdmits: { log.pressure.admitsNewTransactions })
         try start(connections)
     }
+
+    var log: LMDBLog { opened.log }
+    private var loop: any EventLoop { opened.loop }
 
     private func start(_ connections: Int) throws {
         for database in databases { try database.start() }
@@ -91,13 +80,7 @@ final class BenchNode: Sendable {
             database.close { done.signal() }
             done.wait()
         }
-        log.close()
-        do {
-            try loops.syncShutdownGracefully()
-        } catch {
-            Progress.note("\(error)")
-        }
-        directory.release()
+        opened.close()
     }
 
     /// Keeps so many payments open for a time, and waits for the end of all of them.

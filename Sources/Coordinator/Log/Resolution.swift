@@ -129,10 +129,13 @@ extension AdoptionRecord {
     }
 
     /// Whether nothing but the transaction's id is known.
-    public var isNameless: Bool { begin.intent.requestID.text == transaction.description }
+    public var isNameless: Bool { begin.isNameless }
 }
 
 extension BeginRecord {
+    /// Whether nothing but the transaction's id is known: it was adopted so, and stands in for the request_id.
+    public var isNameless: Bool { intent.requestID.text == transaction.description }
+
     /// The database of the payment's row.
     public var paymentDatabase: Participant? {
         branches.first { $0.role.contains(.payment) }?.participant

@@ -100,7 +100,7 @@ extension TransactionMachine {
 
     /// The database of the payment's row.
     var firstDatabase: Participant {
-        begin.branches.first { $0.role.contains(.payment) }?.participant ?? .clearing
+        begin.paymentDatabase ?? .clearing
     }
 
     func branch(_ participant: Participant) -> Branch {

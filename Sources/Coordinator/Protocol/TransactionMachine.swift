@@ -151,21 +151,18 @@ public struct TransactionMachine: Sendable, Hashable {
     public mutating func voted(_ participant: Participant, _ vote: Vote, now: WallTime) -> [Effect] {
         switch state {
         case .preparing(var preparing):
-            guard preparing.outstanding.remove(participant) != nil else { return [] }
-            preparing.votes[participant] = vote
+            guard preparing.take(vote, of: participant) else { return [] }
             state = .preparing(preparing)
             // All of a stage are heard before it is judged: another coordinator's outcome outweighs a failure.
             guard preparing.outstanding.isEmpty else { return [] }
             guard preparing.votes.values.allSatisfy(\.isYes) else { return giveUp(preparing, now: now) }
             return askNextStage(preparing)
         case .lookingUp(var preparing):
-            guard preparing.outstanding.remove(participant) != nil else { return [] }
-            preparing.votes[participant] = vote
+            guard preparing.take(vote, of: participant) else { return [] }
             state = .lookingUp(preparing)
             return []
         case .deciding(var preparing):
-            guard preparing.outstanding.remove(participant) != nil else { return [] }
-            preparing.votes[participant] = vote
+            guard preparing.take(vote, of: participant) else { return [] }
             state = .deciding(preparing)
             return []
         case .aborting(var delivering):

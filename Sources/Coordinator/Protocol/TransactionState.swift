@@ -68,6 +68,13 @@ enum TransactionState: Sendable, Hashable {
 }
 
 extension TransactionState.Preparing {
+    /// - Returns: whether the vote was waited for.
+    mutating func take(_ vote: Vote, of participant: Participant) -> Bool {
+        guard outstanding.remove(participant) != nil else { return false }
+        votes[participant] = vote
+        return true
+    }
+
     /// What the network answered to the hold; empty if it was not asked or said nothing.
     var authorizationCode: String {
         if case .yes(let code)? = votes[.clearing] { code } else { "" }

@@ -222,7 +222,7 @@ package struct LogImage: Sendable {
     /// Likewise, where it had given the request_id up and nobody has claimed it since.
     private mutating func retakeClaim(of state: ActiveTransaction, to status: RequestEntry.Status) {
         let intent = state.begin.record.intent
-        if requests[intent.requestID] == nil, intent.requestID.text != state.transaction.description {
+        if requests[intent.requestID] == nil, !state.begin.record.isNameless {
             requests[intent.requestID] = RequestEntry(transaction: state.transaction, intent: intent, status: status)
         }
         setClaim(of: state, to: status)

@@ -279,7 +279,7 @@ extension LogStore {
         let intent = state.begin.record.intent
         // What was adopted without a name has no request_id that anybody could send.
         guard try txn.reading.get(requests, Keys.request(intent.requestID)) == nil,
-            intent.requestID.text != state.transaction.description
+            !state.begin.record.isNameless
         else { return try setClaim(of: state, to: status, txn, &context) }
         let entry = RequestEntry(transaction: state.transaction, intent: intent, status: status)
         try txn.put(requests, Keys.request(intent.requestID), StateCodec.encode(entry))

@@ -98,7 +98,10 @@ extension DatabaseCore {
             case .ours:
                 work.phase = .prepared
                 work.vote(.yes(authorizationCode: ""))
-            case .refused(let refusal): refused(work, refusal)
+            case .madeBy(let other): refused(work, .madeBy(other))
+            case .conflict: refused(work, .conflict)
+            // The other one was not committed after all, or it could not be read.
+            case .absent: refused(work, .contended)
             }
         }
         submit(job)
@@ -116,7 +119,12 @@ extension DatabaseCore {
             }
             let read = rows.compactMap { PaymentRow($0) }
             guard read.count == rows.count else { return completion(.unknown("the row cannot be read")) }
-            completion(PriorPayment(read, begin))
+            switch RowVerdict.of(read, begin) {
+            case .ours: completion(.unknown("its own row is committed, and it is not decided"))
+            case .madeBy(let other): completion(.madeBy(other))
+            case .conflict: completion(.conflict)
+            case .absent: completion(.none)
+            }
         }
         submit(job)
     }
@@ -166,41 +174,20 @@ extension DatabaseCore {
     }
 }
 
-/// What the committed rows that hold a branch's keys mean for its vote.
+/// What the committed rows that hold a payment's keys say of it.
 enum RowVerdict: Equatable {
-    /// The branch's own row: it was committed before.
+    /// The payment's own row: its branch was committed before.
     case ours
-    case refused(Vote.Refusal)
+    case madeBy(TransactionID)
+    /// The request_id is another payment's.
+    case conflict
+    /// No row has the request_id.
+    case absent
 
     static func of(_ rows: [PaymentRow], _ begin: BeginRecord) -> RowVerdict {
-        if rows.contains(where: { $0.transaction == begin.transaction && $0.requestID == begin.intent.requestID.text })
-        {
-            return .ours
-        }
-        guard let row = rows.first(where: { $0.requestID == begin.intent.requestID.text }) else {
-            // The other one was not committed after all, or it could not be read.
-            return .refused(.contended)
-        }
-        guard let other = row.transaction, row.isRepeat(of: begin.intent) else { return .refused(.conflict) }
-        return .refused(.madeBy(other))
-    }
-}
-
-extension PriorPayment {
-    /// - Parameter rows: all that have the payment's request_id or its transaction.
-    init(_ rows: [PaymentRow], _ begin: BeginRecord) {
-        guard let row = rows.first(where: { $0.requestID == begin.intent.requestID.text }) else {
-            self = .none
-            return
-        }
-        guard row.transaction != begin.transaction else {
-            self = .unknown("its own row is committed, and it is not decided")
-            return
-        }
-        guard let other = row.transaction, row.isRepeat(of: begin.intent) else {
-            self = .conflict
-            return
-        }
-        self = .madeBy(other)
+        guard let row = rows.first(where: { $0.requestID == begin.intent.requestID.text }) else { return .absent }
+        guard row.transaction != begin.transaction else { return .ours }
+        guard let other = row.transaction, row.isRepeat(of: begin.intent) else { return .conflict }
+        return .madeBy(other)
     }
 }
