@@ -27,7 +27,7 @@ extension DatabaseCore {
         case .refused(let reason), .fencedOut(let reason): PostgresDiagnosisError(.refused, reason)
         case .away(Setup.standby): PostgresDiagnosisError(.standby, Setup.standby)
         case .away(let reason): PostgresDiagnosisError(.unreachable, reason)
-        case .idle, .connecting, .available, .closed: PostgresDiagnosisError(.unreachable, "\(state)")
+        case .idle, .connecting, .available, .closed: PostgresDiagnosisError(.unreachable, whyControlIsAway)
         }
     }
 

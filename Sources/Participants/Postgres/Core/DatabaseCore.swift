@@ -266,9 +266,15 @@ final class DatabaseCore: @unchecked Sendable {
         _ statements: [Statement], within timeout: Milliseconds = PostgresLimits.controlTimeout,
         _ completion: @escaping (JobReport) -> Void
     ) {
-        guard case .ready = controlPhase, let control else { return completion(.notSent("the database is \(state)")) }
+        guard case .ready = controlPhase, let control else { return completion(.notSent(whyControlIsAway)) }
         let job = Job(statements: statements, deadline: EventLoop.now() + timeout, completion: completion)
         if control.isIdle { control.run(job) } else { controlJobs.append(job) }
+    }
+
+    /// Payments may go on meanwhile: the pool's connections are others.
+    var whyControlIsAway: String {
+        if case .available = state { return "the connection that watches the database was lost; it is made again" }
+        return "the database is \(state)"
     }
 
     func refuseControlJobs(_ reason: String) {
