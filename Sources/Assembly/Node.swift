@@ -99,7 +99,8 @@ public final class Node: Sendable {
             return try PostgresDatabase(
                 index: index, configuration: configuration, log: snapshot.log,
                 role: .owner(snapshot.owner, fence: fence, log: steps),
-                events: Self.databaseEvents(index, events, problems, faults, onFencedOut))
+                events: Self.databaseEvents(index, events, problems, faults, onFencedOut),
+                deliver: { batch in coordinatorLoop.execute(batch) })
         }
         let clearing = try HTTPClearing(
             configuration: settings.clearing, group: loops, now: { SystemClock.monotonic() })

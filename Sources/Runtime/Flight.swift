@@ -1,5 +1,4 @@
 import Coordinator
-import NIOCore
 import Payments
 
 /// A transaction in the hands of this process, with those who wait for its outcome.
@@ -13,7 +12,8 @@ final class Flight: @unchecked Sendable {
     /// Set when a participant did otherwise than decided.
     var isHeuristic = false
     var waiters: [Waiter] = []
-    var deadline: Scheduled<Void>?
+    /// Whether it is to be aborted unless it is decided in time.
+    var hasDeadline = false
     let startedAt: MonotonicTime
     /// Taken up from the log: whoever asks now asks again, for the first one's connection died with its server.
     var isResumed = false
@@ -39,6 +39,13 @@ final class Flight: @unchecked Sendable {
         self.machine = machine
         self.startedAt = startedAt
     }
+
+    func isAwaited(by number: UInt64) -> Bool { waiters.contains { $0.number == number } }
+
+    func removeWaiter(_ number: UInt64) -> Waiter? {
+        guard let position = waiters.firstIndex(where: { $0.number == number }) else { return nil }
+        return waiters.remove(at: position)
+    }
 }
 
 /// What the open reversal of an aborted transaction waits for, before it is sent.
@@ -51,9 +58,8 @@ enum ReversalHold: Sendable {
     case untilEnd
 }
 
-/// Somebody who waits for an outcome, until a time.
+/// Somebody who waits for an outcome.
 struct Waiter {
     let number: UInt64
     let completion: @Sendable (Reply) -> Void
-    let timeout: Scheduled<Void>
 }

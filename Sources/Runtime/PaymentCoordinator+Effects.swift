@@ -97,8 +97,7 @@ extension PaymentCoordinator {
 
     /// A transaction left the ranks of those in flight.
     private func decided(_ flight: Flight) {
-        flight.deadline?.cancel()
-        flight.deadline = nil
+        flight.hasDeadline = false
         flight.whenDecided?()
         flight.whenDecided = nil
         guard flight.countsAsUndecided else { return }
@@ -115,6 +114,8 @@ extension PaymentCoordinator {
     private func finish(_ flight: Flight) {
         flights[flight.machine.transaction] = nil
         releaseClaim(flight)
+        // Nothing more will be heard of it.
+        if !flight.waiters.isEmpty { tell(.pending(flight.machine.transaction), flight) }
         if flight.reversalHold != .nothing { takeUpReversalSoon(of: flight) }
         wakeIdleWatchers()
     }

@@ -28,8 +28,28 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var flights: [TransactionID: Flight] = [:]
     var flightOfRequest: [RequestID: TransactionID] = [:]
     var undecided = 0
-    var queue = BoundedQueue<QueuePlace>()
+    /// Those who wait for a place in flight, in the order in which they came and will have to leave.
+    var queue = CircularBuffer<QueuePlace>()
     var nextWaiter: UInt64 = 0
+    /// How long payments may remain undecided.
+    private(set) lazy var decisionDeadlines = DeadlineQueue<TransactionID>(
+        loop: loop, duration: .milliseconds(settings.prepareTimeout.count),
+        isOver: { [unowned self] in flights[$0]?.hasDeadline != true },
+        expire: { [unowned self] in
+            guard let flight = flights[$0] else { return }
+            flight.hasDeadline = false
+            give(.deadlinePassed(now: time.wall()), to: flight)
+        })
+    /// How long those who asked wait for the outcome.
+    private(set) lazy var waits = DeadlineQueue<Wait>(
+        loop: loop, duration: .milliseconds(settings.prepareTimeout.count + settings.commitTimeout.count),
+        isOver: { [unowned self] in flights[$0.transaction]?.isAwaited(by: $0.number) != true },
+        expire: { [unowned self] in waitEnded($0) })
+    /// How long submissions wait for a place in flight: no longer than a payment may take to its decision.
+    private(set) lazy var placeWaits = DeadlineQueue<UInt64>(
+        loop: loop, duration: .milliseconds(settings.prepareTimeout.count),
+        isOver: { [unowned self] number in queue.first.map { number < $0.number } ?? true },
+        expire: { [unowned self] in placeWaitEnded($0) })
     var isDraining = false
     var breaker: CircuitBreaker
     var velocity: RiskVelocity?
@@ -50,11 +70,16 @@ public final class PaymentCoordinator: @unchecked Sendable {
         let completion: @Sendable (Reply) -> Void
     }
 
-    /// A submission that waits for a place in flight, until a time.
+    /// A submission that waits for a place in flight.
     struct QueuePlace {
         let number: UInt64
         let queued: QueuedSubmission
-        let timeout: Scheduled<Void>
+    }
+
+    /// Somebody's wait for the outcome of a transaction.
+    struct Wait {
+        let transaction: TransactionID
+        let number: UInt64
     }
 
     /// - Parameters:
@@ -110,13 +135,14 @@ public final class PaymentCoordinator: @unchecked Sendable {
     /// Nobody waits in the queue longer than a payment may take to its decision: then nothing was begun, and the client is told so.
     private func waitForPlace(_ queued: QueuedSubmission) {
         nextWaiter += 1
-        let number = nextWaiter
-        let timeout = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
-            guard queue.remove(where: { $0.number == number }) != nil else { return }
-            if !answerFromMemory(queued) { refuse(queued, .serverBusy) }
-            wakeIdleWatchers()
-        }
-        queue.append(QueuePlace(number: number, queued: queued, timeout: timeout))
+        queue.append(QueuePlace(number: nextWaiter, queued: queued))
+        placeWaits.add(nextWaiter)
+    }
+
+    private func placeWaitEnded(_ number: UInt64) {
+        guard queue.first?.number == number, let place = queue.popFirst() else { return }
+        if !answerFromMemory(place.queued) { refuse(place.queued, .serverBusy) }
+        wakeIdleWatchers()
     }
 
     /// The look-up that comes before every limit: a request_id that is known is answered with what is known of it.
@@ -194,9 +220,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
         flightOfRequest[intent.requestID] = transaction
         undecided += 1
         wait(flight, queued.completion)
-        flight.deadline = loop.scheduleTask(in: .milliseconds(settings.prepareTimeout.count)) { [self] in
-            give(.deadlinePassed(now: time.wall()), to: flight)
-        }
+        flight.hasDeadline = true
+        decisionDeadlines.add(transaction)
         give(.started, to: flight)
     }
 
@@ -223,7 +248,6 @@ public final class PaymentCoordinator: @unchecked Sendable {
     /// Places that became free are given to those who waited. Who drains has none to give: all are answered at once.
     func takeFromQueue() {
         while isDraining || undecided < settings.inFlightMax, let place = queue.popFirst() {
-            place.timeout.cancel()
             if answerFromMemory(place.queued) { continue }
             if isDraining { refuse(place.queued, .shuttingDown) } else { begin(place.queued) }
         }
@@ -233,15 +257,14 @@ public final class PaymentCoordinator: @unchecked Sendable {
 
     private func wait(_ flight: Flight, _ completion: @escaping @Sendable (Reply) -> Void) {
         nextWaiter += 1
-        let number = nextWaiter
-        let limit = settings.prepareTimeout.count + settings.commitTimeout.count
-        let timeout = loop.scheduleTask(in: .milliseconds(limit)) { [self] in
-            guard let position = flight.waiters.firstIndex(where: { $0.number == number }) else { return }
-            flight.waiters.remove(at: position)
-            counters.add(.pending)
-            completion(Reply(.pending(flight.machine.transaction)))
-        }
-        flight.waiters.append(Waiter(number: number, completion: completion, timeout: timeout))
+        flight.waiters.append(Waiter(number: nextWaiter, completion: completion))
+        waits.add(Wait(transaction: flight.machine.transaction, number: nextWaiter))
+    }
+
+    private func waitEnded(_ wait: Wait) {
+        guard let waiter = flights[wait.transaction]?.removeWaiter(wait.number) else { return }
+        counters.add(.pending)
+        waiter.completion(Reply(.pending(wait.transaction)))
     }
 
     func tell(_ answer: Answer, _ flight: Flight) {
@@ -249,7 +272,6 @@ public final class PaymentCoordinator: @unchecked Sendable {
         let waiters = flight.waiters
         flight.waiters = []
         for (position, waiter) in waiters.enumerated() {
-            waiter.timeout.cancel()
             count(answer, isFirst: position == 0)
             waiter.completion(Reply(answer, isRepeat: flight.isResumed))
         }

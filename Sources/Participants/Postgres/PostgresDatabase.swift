@@ -15,10 +15,13 @@ public final class PostgresDatabase: DatabaseParticipant {
     /// - Parameters:
     ///   - index: the database's number in the configuration.
     ///   - log: names the log whose branches these are.
+    ///   - deliver: called with the votes, resolutions and look-ups of a round of the database's thread, on that thread; it must pass the
+    ///     closure on quickly or run it, in the order of the calls.
     /// - Throws: ``PostgresConfigurationError`` if the process has no descriptors left for the database's thread.
     public init(
         index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole,
-        events: PostgresEvents
+        events: PostgresEvents,
+        deliver: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void = { batch in batch() }
     ) throws(PostgresConfigurationError) {
         self.index = index
         do {
@@ -27,7 +30,8 @@ public final class PostgresDatabase: DatabaseParticipant {
             throw PostgresConfigurationError("cannot be used: \(error); raise the limit of open files")
         }
         core = DatabaseCore(
-            index: index, configuration: configuration, log: log, role: role, events: events, loop: loop)
+            index: index, configuration: configuration, log: log, role: role, events: events, loop: loop,
+            outbox: Outbox(deliver))
     }
 
     deinit {
@@ -107,19 +111,19 @@ public final class PostgresDatabase: DatabaseParticipant {
     }
 
     public func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
-        guard loop.submit({ [core] in core.prepare(order, completion) }) else {
+        guard loop.submit({ [core] in core.prepare(order) { core.tell($0, completion) } }) else {
             return completion(.no(.unavailable("the database is closed")))
         }
     }
 
     public func lookUp(_ order: LookUpOrder, completion: @escaping @Sendable (PriorPayment) -> Void) {
-        guard loop.submit({ [core] in core.lookUp(order, completion) }) else {
+        guard loop.submit({ [core] in core.lookUp(order) { core.tell($0, completion) } }) else {
             return completion(.unknown("the database is closed"))
         }
     }
 
     public func resolve(_ order: ResolveOrder, completion: @escaping @Sendable (Resolution) -> Void) {
-        guard loop.submit({ [core] in core.resolve(order, completion) }) else {
+        guard loop.submit({ [core] in core.resolve(order) { core.tell($0, completion) } }) else {
             return completion(.open("the database is closed"))
         }
     }

@@ -23,6 +23,7 @@ final class DatabaseCore: @unchecked Sendable {
     let role: PostgresRole
     let events: PostgresEvents
     let loop: EventLoop
+    private let outbox: Outbox
     let published = PublishedState()
     private let connector = BlockingWorker()
     private let canceller = BlockingWorker()
@@ -72,8 +73,7 @@ final class DatabaseCore: @unchecked Sendable {
 
     init(
         index: DatabaseIndex, configuration: PostgresConfiguration, log: LogID, role: PostgresRole,
-        events: PostgresEvents,
-        loop: EventLoop
+        events: PostgresEvents, loop: EventLoop, outbox: Outbox
     ) {
         self.index = index
         self.configuration = configuration
@@ -81,6 +81,8 @@ final class DatabaseCore: @unchecked Sendable {
         self.role = role
         self.events = events
         self.loop = loop
+        self.outbox = outbox
+        loop.endOfRound = { outbox.send() }
         switch role {
         case .owner(_, let fence, _):
             precondition(fence.database == index, "the fence of another database")
@@ -125,6 +127,11 @@ final class DatabaseCore: @unchecked Sendable {
         if owner != nil { pool = (1...configuration.poolSize).map { link("connection \($0)") } }
         setState(.connecting)
         control?.connect()
+    }
+
+    /// Answers an order, together with the others of this round.
+    func tell<Answer: Sendable>(_ answer: Answer, _ completion: @escaping @Sendable (Answer) -> Void) {
+        outbox.add { completion(answer) }
     }
 
     // MARK: State
@@ -306,6 +313,7 @@ final class DatabaseCore: @unchecked Sendable {
         connector.stop()
         canceller.stop()
         loop.stop()
+        outbox.send()
         completion()
         keptAlive = nil
     }

@@ -60,6 +60,8 @@ final class EventLoop: @unchecked Sendable {
     private var slots = [Slot(generation: 0)]
     private var freeSlots: [Int] = []
     private var isStopping = false
+    /// Called once a round, when everything that was ready and due has been seen to; set before the start.
+    var endOfRound: () -> Void = {}
 
     /// - Throws: ``ThreadError`` if there are no descriptors left.
     init() throws(ThreadError) {
@@ -176,12 +178,14 @@ final class EventLoop: @unchecked Sendable {
         while !isStopping {
             runTasks()
             while let action = timers.popDue(at: Self.now().nanoseconds) { action() }
+            endOfRound()
             guard !isStopping else { break }
             wait()
         }
         mailbox.withLock { $0.hasStopped = true }
         // Each of these was promised an answer.
         runTasks()
+        endOfRound()
     }
 
     private func runTasks() {
