@@ -298,19 +298,18 @@ public final class PaymentCoordinator: @unchecked Sendable {
 
     private func emitTransaction(_ flight: Flight, _ answer: Answer) {
         let latency = time.monotonic().nanoseconds - flight.startedAt.nanoseconds
-        let base: [Field] = [
-            .requestID(flight.intent.requestID.text), .transactionID(flight.machine.transaction.description),
-            .latencyMicroseconds(Int64(latency / 1000)),
-        ]
+        let request = Field.requestID(flight.intent.requestID.text)
+        let transaction = Field.transactionID(flight.machine.transaction.description)
+        let took = Field.latencyMicroseconds(Int64(latency / 1000))
         switch answer {
-        case .approved: events.emit(.info, .transaction, base[0], base[1], .status("APPROVED"), base[2])
+        case .approved: events.emit(.info, .transaction, request, transaction, .status("APPROVED"), took)
         case .declined(let reason, _), .refused(let reason):
             events.emit(
-                .info, .transaction, base[0], base[1], .status("DECLINED"), .reason(reason.wireName), base[2])
-        case .pending: events.emit(.info, .transaction, base[0], base[1], .status("PENDING"), base[2])
+                .info, .transaction, request, transaction, .status("DECLINED"), .reason(reason.wireName), took)
+        case .pending: events.emit(.info, .transaction, request, transaction, .status("PENDING"), took)
         case .madeBy(let other):
             events.emit(
-                .info, .transaction, base[0], base[1], .status("APPROVED"), .reason("made by \(other)"), base[2])
+                .info, .transaction, request, transaction, .status("APPROVED"), .reason("made by \(other)"), took)
         }
     }
 }

@@ -14,7 +14,7 @@ public struct LogID: Sendable, Hashable, CustomStringConvertible {
         self.init(high: high, low: low)
     }
 
-    public var description: String { Hexadecimal.text(high) + Hexadecimal.text(low) }
+    public var description: String { Hexadecimal.text("", high, low) }
 }
 
 /// Names a global transaction: `visa_` and 32 hexadecimal digits.
@@ -43,7 +43,7 @@ public struct TransactionID: Sendable, Hashable, Comparable, CustomStringConvert
         left.high == right.high ? left.low < right.low : left.high < right.high
     }
 
-    public var description: String { Self.prefix + Hexadecimal.text(high) + Hexadecimal.text(low) }
+    public var description: String { Hexadecimal.text("visa_", high, low) }
 }
 
 /// Counts the starts of a server on one log; only the holder of the state directory's lock raises it. Starts at 1.
@@ -104,10 +104,28 @@ enum Hexadecimal {
 
     /// Sixteen lower-case digits.
     static func text(_ value: UInt64) -> String {
-        String(unsafeUninitializedCapacity: 16) { buffer in
-            for index in 0..<16 { buffer[index] = digits[Int((value >> UInt64(60 - 4 * index)) & 0xF)] }
-            return 16
+        String(unsafeUninitializedCapacity: 16) { buffer in write(value, buffer[0..<16]) }
+    }
+
+    /// 32 lower-case digits behind `prefix`, which is ASCII.
+    static func text(_ prefix: StaticString, _ high: UInt64, _ low: UInt64) -> String {
+        let length = prefix.utf8CodeUnitCount
+        return String(unsafeUninitializedCapacity: length + 32) { buffer in
+            prefix.withUTF8Buffer { _ = buffer.update(fromContentsOf: $0) }
+            _ = write(high, buffer[length..<length + 16])
+            return length + 16 + write(low, buffer[(length + 16)..<(length + 32)])
         }
+    }
+
+    /// - Returns: how many digits these are.
+    private static func write(_ value: UInt64, _ place: Slice<UnsafeMutableBufferPointer<UInt8>>) -> Int {
+        var rest = value
+        for index in place.indices.reversed() {
+            let digit = UInt8(truncatingIfNeeded: rest & 0xF)
+            place.base[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            rest >>= 4
+        }
+        return place.count
     }
 
     /// Exactly 32 lower-case digits.

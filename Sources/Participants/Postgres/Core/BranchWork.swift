@@ -23,7 +23,7 @@ final class BranchWork {
     }
 
     let order: PrepareOrder
-    let gid: GlobalBranchID
+    let gid: String
     var phase = Phase.waitingForSlot
     var holdsSlot = false
     /// Attempts that found no slot in the cluster.
@@ -32,7 +32,7 @@ final class BranchWork {
     var deadlineTimer: EventLoop.Timer?
     private var completion: (@Sendable (Vote) -> Void)?
 
-    init(_ order: PrepareOrder, gid: GlobalBranchID, completion: @escaping @Sendable (Vote) -> Void) {
+    init(_ order: PrepareOrder, gid: String, completion: @escaping @Sendable (Vote) -> Void) {
         self.order = order
         self.gid = gid
         self.completion = completion

@@ -16,7 +16,7 @@ extension DatabaseCore {
             return completion(.no(.unavailable("too many payments wait for this database")))
         }
         let gid = GlobalBranchID(log: logID, epoch: order.begin.epoch, transaction: transaction, database: index)
-        let work = BranchWork(order, gid: gid, completion: completion)
+        let work = BranchWork(order, gid: gid.description, completion: completion)
         branches[transaction] = work
         if slots.acquire(work) { return slotGranted(work) }
         work.deadlineTimer = loop.schedule(at: order.deadline) { [weak self] in
@@ -34,8 +34,8 @@ extension DatabaseCore {
     private func send(_ work: BranchWork) {
         let steps = Statements.steps(of: work.order.branch.role)
         let job = PoolJob(
-            Statements.prepare(work.order, gid: work.gid), .ordinary, deadline: work.order.deadline,
-            usesPrepared: true,
+            Statements.prepare(work.order, gid: work.gid, log: logText), .ordinary,
+            deadline: work.order.deadline, usesPrepared: true,
             onStart: { link, backend in work.phase = .running(link, backend) },
             completion: { [unowned self] report in
                 judged(work, PrepareJudgement.of(report, steps: steps))

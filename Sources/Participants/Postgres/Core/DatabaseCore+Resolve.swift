@@ -155,7 +155,8 @@ extension DatabaseCore {
     }
 
     private func gid(of order: ResolveOrder) -> String {
-        GlobalBranchID(
+        if let work = branches[order.begin.transaction] { return work.gid }
+        return GlobalBranchID(
             log: logID, epoch: order.begin.epoch, transaction: order.begin.transaction, database: index
         ).description
     }

@@ -20,6 +20,8 @@ final class DatabaseCore: @unchecked Sendable {
     let index: DatabaseIndex
     let configuration: PostgresConfiguration
     let logID: LogID
+    /// The same as text.
+    let logText: String
     let role: PostgresRole
     let events: PostgresEvents
     let loop: EventLoop
@@ -78,6 +80,7 @@ final class DatabaseCore: @unchecked Sendable {
         self.index = index
         self.configuration = configuration
         logID = log
+        logText = log.description
         self.role = role
         self.events = events
         self.loop = loop

@@ -31,14 +31,18 @@ enum Statements {
     }
 
     /// The pipeline that prepares a branch, in the order of ``steps(of:)``.
-    static func prepare(_ order: PrepareOrder, gid: GlobalBranchID) -> [Statement] {
+    ///
+    /// - Parameters:
+    ///   - gid: the branch's name.
+    ///   - log: the name of the log, for the payment's row.
+    static func prepare(_ order: PrepareOrder, gid: String, log: String) -> [Statement] {
         let intent = order.begin.intent
         let transaction = order.begin.transaction.description
         var statements: [Statement] = []
         statements.reserveCapacity(4)
         statements.append(.command(prepared: beginName, tag: "BEGIN"))
         if order.branch.role.contains(.payment) {
-            let parameters = payment(intent, gid, authorizationCode: order.authorizationCode)
+            let parameters = payment(order, transaction, log)
             statements.append(.command(prepared: paymentName, parameters, tag: "INSERT 0 1"))
         }
         if order.branch.role.contains(.merchantEntry) {
@@ -51,13 +55,12 @@ enum Statements {
             statements.append(.command(prepared: entryName, parameters, tag: "INSERT 0 1"))
         }
         statements.append(
-            .command("PREPARE TRANSACTION \(literal(gid.description))", tag: "PREPARE TRANSACTION", endsSegment: true))
+            .command("PREPARE TRANSACTION \(literal(gid))", tag: "PREPARE TRANSACTION", endsSegment: true))
         return statements
     }
 
-    private static func payment(
-        _ intent: PaymentIntent, _ gid: GlobalBranchID, authorizationCode: String
-    ) -> Parameters {
+    private static func payment(_ order: PrepareOrder, _ transaction: String, _ log: String) -> Parameters {
+        let intent = order.begin.intent
         var parameters = Parameters(capacity: 15, bytes: 576)
         parameters.append(intent.requestID.text)
         parameters.append(intent.kind.wireName)
@@ -66,14 +69,14 @@ enum Statements {
         parameters.append(intent.amount.currency.code)
         parameters.append(intent.merchant.text)
         parameters.append(intent.reference?.text)
-        parameters.append(gid.transaction.description)
-        parameters.append(authorizationCode.isEmpty ? nil : authorizationCode)
+        parameters.append(transaction)
+        parameters.append(order.authorizationCode.isEmpty ? nil : order.authorizationCode)
         parameters.append(binary: intent.panToken.bytes)
         parameters.append(String(intent.panToken.keyID))
         parameters.append(binary: intent.requestHash.bytes)
         parameters.append(String(intent.requestHash.keyID))
-        parameters.append(gid.log.description)
-        parameters.append(gid.epoch.description)
+        parameters.append(log)
+        parameters.append(order.begin.epoch.description)
         return parameters
     }
 
