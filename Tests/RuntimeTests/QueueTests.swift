@@ -44,7 +44,7 @@ import Testing
     @Test func nobodyWaitsInTheQueueForEver() async throws {
         let world = World {
             $0.inFlightMax = 1
-            $0.prepareTimeout = Milliseconds(100)
+            $0.prepareTimeout = Milliseconds(500)
         }
         // A decision that finds no room keeps its place, however long.
         world.log.refuseAsFull { $0.isCommit }
