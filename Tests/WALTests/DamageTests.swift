@@ -99,7 +99,7 @@ struct DamageTests {
     }
 
     /// Goal: a damaged claim never lets a payment be made twice: the look-up throws, a BEGIN is refused, and the
-    /// transaction that holds it mends it with its next step.
+    /// transaction that holds it mends it when it ends.
     @Test func damagedClaimIsNotAFreeOne() async throws {
         let test = try TestLog()
         let request = Sample.intent(1).requestID
@@ -114,7 +114,9 @@ struct DamageTests {
         let second = await test.take(.begin(Sample.begin(2, request: request.text)))
         #expect(!second.isTaken)
         try await test.takeAll(.commit(Sample.commit(1)))
-        #expect(try test.log.lookUp(request)?.status == .committing)
+        #expect(throws: LogError.self) { try test.log.lookUp(request) }
+        try await test.takeAll(.end(Sample.end(1, .committed)))
+        #expect(try test.log.lookUp(request)?.status == .approved)
         #expect(try test.log.snapshot().quarantined == 1)
         test.log.close()
     }

@@ -17,7 +17,9 @@ public enum RequestCheck {
         case .undecided:
             return fault(own, isParked ? [.heuristic] : [.preparing], "is not decided", trace)
         case .commit:
-            return fault(own, isParked ? [.heuristic, .committing] : [.committing], "is decided to commit", trace)
+            // The entry itself may say no more than that it is open.
+            return fault(
+                own, [isParked ? .heuristic : .preparing, .committing], "is decided to commit", trace)
         case .abort(let abort):
             return fault(own, abort.record, isParked: isParked, trace)
         }

@@ -101,7 +101,7 @@ extension LogStore {
     func lookUp(_ request: RequestID, in reading: Reading) throws(LogError) -> RequestEntry? {
         do {
             guard let bytes = try reading.get(requests, Keys.request(request)) else { return nil }
-            return try StateCodec.decodeRequest(bytes, of: request)
+            return try claim(bytes, of: request, in: reading)
         } catch let fault as ValueFault {
             throw LogError(
                 .damaged,
@@ -110,6 +110,18 @@ extension LogStore {
         } catch {
             throw Self.readFailure(error)
         }
+    }
+
+    /// What an entry says together with its transaction: a commit is told by `active` alone until the end.
+    func claim(
+        _ bytes: UnsafeRawBufferPointer, of request: RequestID, in reading: Reading
+    ) throws(ValueFault) -> RequestEntry {
+        let entry = try StateCodec.decodeRequest(bytes, of: request)
+        guard entry.status == .preparing,
+            let value = try? reading.get(active, Keys.transaction(entry.transaction)),
+            case .commit? = (try? StateCodec.decodeActive(value, of: entry.transaction))?.decision
+        else { return entry }
+        return RequestEntry(transaction: entry.transaction, intent: entry.intent, status: .committing)
     }
 
     /// - Parameters:

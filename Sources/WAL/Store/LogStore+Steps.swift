@@ -69,7 +69,7 @@ extension LogStore {
         let request = record.intent.requestID
         if let bytes = try txn.reading.get(requests, Keys.request(request)) {
             do throws(ValueFault) {
-                return .refused(.requestClaimed(try StateCodec.decodeRequest(bytes, of: request)))
+                return .refused(.requestClaimed(try claim(bytes, of: request, in: txn.reading)))
             } catch {
                 // Something was done under this request_id and we cannot read what: doing it again may charge twice.
                 // The look-up that comes before every BEGIN throws for such an entry, so this is a race at most.
@@ -101,7 +101,9 @@ extension LogStore {
         let lsn = try append(.commit(record), txn, &context)
         state.decision = .commit(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
         try put(state, txn, &context)
-        try setClaim(of: state, to: .committing, txn, &context)
+        // The request's entry, on a page of its own, goes on saying that it is open: until the end `active` tells more. Unless it says
+        // that the outcome is in doubt.
+        if state.isParked { try setClaim(of: state, to: .committing, txn, &context) }
         return .committing(record, lsn)
     }
 
