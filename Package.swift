@@ -37,6 +37,7 @@ let package = Package(
     ],
     targets: [
         // C libraries: a module map and a shim each, nothing else.
+        .systemLibrary(name: "CChecksum"),
         .systemLibrary(name: "CEpoll"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
@@ -47,7 +48,7 @@ let package = Package(
 
         // The shells around the core.
         .target(
-            name: "WAL", dependencies: ["Coordinator", "Payments", "CLMDB"], exclude: ["FORMAT.md"],
+            name: "WAL", dependencies: ["Coordinator", "Payments", "CChecksum", "CLMDB"], exclude: ["FORMAT.md"],
             swiftSettings: strict),
         .target(name: "Telemetry", swiftSettings: strict),
         .target(

@@ -38,6 +38,7 @@ struct ArchitectureTests {
         let rules = Dictionary(uniqueKeysWithValues: ImportTable.targets.map { ($0.name, $0) })
         #expect(try #require(rules["Payments"]).allowed == [])
         #expect(try #require(rules["Coordinator"]).allowed == ["Payments"])
+        #expect(users(of: "CChecksum") == ["WAL"])
         #expect(users(of: "CEpoll") == ["PostgresParticipant"])
         #expect(users(of: "CLMDB") == ["WAL"])
         #expect(users(of: "CPostgres") == ["PostgresParticipant"])

@@ -29,6 +29,7 @@ enum ImportTable {
 
     static let targets: [TargetRule] = [
         // C libraries: a module map and a shim, no Swift.
+        TargetRule("CChecksum"),
         TargetRule("CEpoll"),
         TargetRule("CLMDB"),
         TargetRule("CPostgres"),
@@ -38,7 +39,7 @@ enum ImportTable {
         TargetRule("Coordinator", ours: ["Payments"]),
 
         // Shells around the core. Each C library stays behind one of them.
-        TargetRule("WAL", ours: ["Coordinator", "Payments", "CLMDB"], others: system),
+        TargetRule("WAL", ours: ["Coordinator", "Payments", "CChecksum", "CLMDB"], others: system),
         TargetRule("Telemetry", others: system),
         TargetRule(
             "PostgresParticipant", folder: "Sources/Participants/Postgres",

@@ -16,6 +16,22 @@ struct CodecTests {
         #expect(CRC32C.checksum([]) == 0)
     }
 
+    /// Goal: with and without the processor's instruction the checksum is the same, whatever the length and the place in memory.
+    @Test func checksumIsTheSameByTables() {
+        let bytes = (0..<200).map { UInt8(truncatingIfNeeded: $0 &* 59 &+ 3) }
+        bytes.withUnsafeBytes { buffer in
+            for first in 0..<9 {
+                for end in first...bytes.count {
+                    let part = UnsafeRawBufferPointer(rebasing: buffer[first..<end])
+                    let earlier = UInt32(truncatingIfNeeded: end &* 0x9E37_79B9)
+                    #expect(CRC32C.checksum(part, after: earlier) == CRC32C.checksumByTables(part, after: earlier))
+                }
+            }
+        }
+        let check = Array("123456789".utf8).withUnsafeBytes { CRC32C.checksumByTables($0) }
+        #expect(check == 0xE306_9283)
+    }
+
     /// Goal: a checksum taken in parts is the checksum of the whole, wherever the cut is.
     @Test func checksumContinues() {
         let bytes = (0..<61).map { UInt8(truncatingIfNeeded: $0 &* 37) }
