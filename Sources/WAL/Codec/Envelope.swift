@@ -50,19 +50,20 @@ enum Envelope {
 
     static func seal(_ kind: ValueKind, _ body: (inout ByteWriter) -> Void) -> [UInt8] {
         var writer = ByteWriter(capacity: 320)
+        seal(kind, into: &writer, body)
+        return Array(writer.written)
+    }
+
+    /// Likewise; the value is all that the writer holds then.
+    static func seal(_ kind: ValueKind, into writer: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
+        writer.clear()
         writer.integer(LogFormat.current)
         writer.integer(kind.rawValue)
         writer.integer(UInt32(0))
         writer.integer(UInt32(0))
         body(&writer)
-        var bytes = writer.bytes
-        let length = UInt32(bytes.count - headerBytes)
-        bytes.withUnsafeMutableBytes { buffer in
-            buffer.storeBytes(of: length.littleEndian, toByteOffset: lengthOffset, as: UInt32.self)
-            let checksum = checksum(UnsafeRawBufferPointer(buffer))
-            buffer.storeBytes(of: checksum.littleEndian, toByteOffset: checksumOffset, as: UInt32.self)
-        }
-        return bytes
+        writer.integer(UInt32(writer.written.count - headerBytes), at: lengthOffset)
+        writer.integer(checksum(writer.written), at: checksumOffset)
     }
 
     /// Checks the frame.

@@ -5,14 +5,20 @@ import Payments
 /// and what the kind adds.
 enum RecordCodec {
     static func encode(_ record: LogRecord, lsn: LSN, writtenAt: WallTime) -> [UInt8] {
-        let bytes = Envelope.seal(kind(of: record)) { writer in
+        var writer = ByteWriter(capacity: 320)
+        encode(record, lsn: lsn, writtenAt: writtenAt, into: &writer)
+        return Array(writer.written)
+    }
+
+    static func encode(_ record: LogRecord, lsn: LSN, writtenAt: WallTime, into writer: inout ByteWriter) {
+        Envelope.seal(kind(of: record), into: &writer) { writer in
             writer.integer(lsn.rawValue)
             writer.integer(writtenAt.microseconds)
             writer.transaction(record.transaction ?? TransactionID(high: 0, low: 0))
             writeBody(of: record, to: &writer)
         }
-        assert(roundTrips(bytes, record, lsn, writtenAt), "a record reads back otherwise than it was written")
-        return bytes
+        assert(
+            roundTrips(writer.written, record, lsn, writtenAt), "a record reads back otherwise than it was written")
     }
 
     /// - Parameter lsn: the key that the value was found under.
@@ -164,11 +170,11 @@ enum RecordCodec {
         }
     }
 
-    private static func roundTrips(_ bytes: [UInt8], _ record: LogRecord, _ lsn: LSN, _ time: WallTime) -> Bool {
-        bytes.withUnsafeBytes { buffer in
-            guard let decoded = try? decode(buffer, at: lsn) else { return false }
-            return decoded.record == record && decoded.writtenAt == time
-        }
+    private static func roundTrips(
+        _ bytes: UnsafeRawBufferPointer, _ record: LogRecord, _ lsn: LSN, _ time: WallTime
+    ) -> Bool {
+        guard let decoded = try? decode(bytes, at: lsn) else { return false }
+        return decoded.record == record && decoded.writtenAt == time
     }
 }
 

@@ -6,7 +6,13 @@ enum StateCodec {
     // MARK: active
 
     static func encode(_ active: ActiveTransaction) -> [UInt8] {
-        let bytes = Envelope.seal(.activeTransaction) { writer in
+        var writer = ByteWriter(capacity: 512)
+        encode(active, into: &writer)
+        return Array(writer.written)
+    }
+
+    static func encode(_ active: ActiveTransaction, into writer: inout ByteWriter) {
+        Envelope.seal(.activeTransaction, into: &writer) { writer in
             writer.transaction(active.transaction)
             writer.position(active.begin)
             writer.beginBody(active.begin.record)
@@ -41,9 +47,8 @@ enum StateCodec {
             }
         }
         assert(
-            bytes.withUnsafeBytes { (try? decodeActive($0, of: active.transaction)) == active },
+            (try? decodeActive(writer.written, of: active.transaction)) == active,
             "a transaction's state reads back otherwise than it was written")
-        return bytes
     }
 
     /// - Parameter transaction: the key that the value was found under.
@@ -81,7 +86,13 @@ enum StateCodec {
     // MARK: requests
 
     static func encode(_ entry: RequestEntry) -> [UInt8] {
-        let bytes = Envelope.seal(.requestEntry) { writer in
+        var writer = ByteWriter(capacity: 320)
+        encode(entry, into: &writer)
+        return Array(writer.written)
+    }
+
+    static func encode(_ entry: RequestEntry, into writer: inout ByteWriter) {
+        Envelope.seal(.requestEntry, into: &writer) { writer in
             writer.transaction(entry.transaction)
             switch entry.status {
             case .preparing: writer.integer(UInt8(1))
@@ -98,9 +109,8 @@ enum StateCodec {
             writer.intent(entry.intent)
         }
         assert(
-            bytes.withUnsafeBytes { (try? decodeRequest($0, of: entry.intent.requestID)) == entry },
+            (try? decodeRequest(writer.written, of: entry.intent.requestID)) == entry,
             "a request's entry reads back otherwise than it was written")
-        return bytes
     }
 
     static func decodeRequest(

@@ -6,6 +6,15 @@ struct Database: Sendable, Hashable {
     let name: String
 }
 
+/// A key as LMDB takes it: bytes that stay where they are for as long as a call takes.
+protocol StoredKey {
+    func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result
+}
+
+extension [UInt8]: StoredKey {
+    func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { withUnsafeBytes(body) }
+}
+
 /// What a read transaction and a write transaction can both do. Never kept beyond the transaction.
 struct Reading {
     fileprivate let handle: OpaquePointer
@@ -25,9 +34,9 @@ struct Reading {
     ///
     /// "The memory pointed to by the returned values is owned by the database. [...] values returned from the database
     /// are valid only until a subsequent update operation, or the end of the transaction": decode or copy them at once.
-    func get(_ database: Database, _ key: [UInt8]) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
+    func get(_ database: Database, _ key: some StoredKey) throws(LMDBFailure) -> UnsafeRawBufferPointer? {
         var data = MDB_val()
-        let code = key.withUnsafeBytes { bytes in
+        let code = key.withStoredBytes { bytes in
             var key = value(bytes)
             return mdb_get(handle, database.index, &key, &data)
         }
@@ -125,23 +134,30 @@ struct WriteTransaction: ~Copyable {
     /// - Parameter isNewest: the key is greater than every other in the database, which makes room by filling pages
     ///   wholly ("This option allows fast bulk loading when keys are already known to be in the correct order").
     func put(
-        _ database: Database, _ key: [UInt8], _ bytes: [UInt8], isNewest: Bool = false
+        _ database: Database, _ key: some StoredKey, _ bytes: UnsafeRawBufferPointer, isNewest: Bool = false
     ) throws(LMDBFailure) {
-        precondition(!key.isEmpty && key.count <= 511, "a key of LMDB has 1 to 511 bytes")
-        let code = key.withUnsafeBytes { keyBytes in
-            bytes.withUnsafeBytes { valueBytes in
-                var key = value(keyBytes)
-                var data = value(valueBytes)
-                return mdb_put(handle, database.index, &key, &data, isNewest ? UInt32(MDB_APPEND) : 0)
-            }
+        try LMDBFailure.check(store(database, key, bytes, isNewest ? UInt32(MDB_APPEND) : 0), "mdb_put")
+    }
+
+    func put(_ database: Database, _ key: some StoredKey, _ bytes: [UInt8]) throws(LMDBFailure) {
+        try LMDBFailure.check(bytes.withUnsafeBytes { store(database, key, $0, 0) }, "mdb_put")
+    }
+
+    private func store(
+        _ database: Database, _ key: some StoredKey, _ bytes: UnsafeRawBufferPointer, _ flags: UInt32
+    ) -> Int32 {
+        key.withStoredBytes { keyBytes in
+            precondition(!keyBytes.isEmpty && keyBytes.count <= 511, "a key of LMDB has 1 to 511 bytes")
+            var key = value(keyBytes)
+            var data = value(bytes)
+            return mdb_put(handle, database.index, &key, &data, flags)
         }
-        try LMDBFailure.check(code, "mdb_put")
     }
 
     /// - Returns: whether there was something to delete.
     @discardableResult
-    func delete(_ database: Database, _ key: [UInt8]) throws(LMDBFailure) -> Bool {
-        let code = key.withUnsafeBytes { bytes in
+    func delete(_ database: Database, _ key: some StoredKey) throws(LMDBFailure) -> Bool {
+        let code = key.withStoredBytes { bytes in
             var key = value(bytes)
             return mdb_del(handle, database.index, &key, nil)
         }

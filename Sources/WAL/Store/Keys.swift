@@ -53,3 +53,36 @@ enum Keys {
         withUnsafeBytes(of: value.bigEndian) { Array($0) }
     }
 }
+
+// The keys that every step needs, as they are in ``Keys``, made where they are needed and without memory of their own.
+
+struct RecordKey: StoredKey {
+    let lsn: LSN
+
+    init(_ lsn: LSN) { self.lsn = lsn }
+
+    func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        withUnsafeBytes(of: lsn.rawValue.bigEndian, body)
+    }
+}
+
+struct TransactionKey: StoredKey {
+    let transaction: TransactionID
+
+    init(_ transaction: TransactionID) { self.transaction = transaction }
+
+    func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        withUnsafeBytes(of: (transaction.high.bigEndian, transaction.low.bigEndian), body)
+    }
+}
+
+struct RequestKey: StoredKey {
+    let request: RequestID
+
+    init(_ request: RequestID) { self.request = request }
+
+    func withStoredBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        var text = request.text
+        return text.withUTF8 { body(UnsafeRawBufferPointer($0)) }
+    }
+}

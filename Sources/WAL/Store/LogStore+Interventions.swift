@@ -58,8 +58,7 @@ extension LogStore {
         // A request_id that somebody has claimed since is theirs.
         let request = record.begin.intent.requestID
         if !record.isNameless, try txn.reading.get(requests, Keys.request(request)) == nil {
-            let entry = RequestEntry(transaction: state.transaction, intent: record.begin.intent, status: .preparing)
-            try txn.put(requests, Keys.request(request), StateCodec.encode(entry))
+            try putClaim(of: state, .preparing, txn, &context)
             try claim(for: state, txn, &context)
         }
         return .resumed(state)

@@ -100,7 +100,7 @@ extension LogStore {
 
     func lookUp(_ request: RequestID, in reading: Reading) throws(LogError) -> RequestEntry? {
         do {
-            guard let bytes = try reading.get(requests, Keys.request(request)) else { return nil }
+            guard let bytes = try reading.get(requests, RequestKey(request)) else { return nil }
             return try claim(bytes, of: request, in: reading)
         } catch let fault as ValueFault {
             throw LogError(
@@ -118,7 +118,7 @@ extension LogStore {
     ) throws(ValueFault) -> RequestEntry {
         let entry = try StateCodec.decodeRequest(bytes, of: request)
         guard entry.status == .preparing,
-            let value = try? reading.get(active, Keys.transaction(entry.transaction)),
+            let value = try? reading.get(active, TransactionKey(entry.transaction)),
             case .commit? = (try? StateCodec.decodeActive(value, of: entry.transaction))?.decision
         else { return entry }
         return RequestEntry(transaction: entry.transaction, intent: entry.intent, status: .committing)

@@ -67,7 +67,7 @@ extension LogStore {
         _ record: BeginRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         let request = record.intent.requestID
-        if let bytes = try txn.reading.get(requests, Keys.request(request)) {
+        if let bytes = try txn.reading.get(requests, RequestKey(request)) {
             do throws(ValueFault) {
                 return .refused(.requestClaimed(try claim(bytes, of: request, in: txn.reading)))
             } catch {
@@ -84,10 +84,9 @@ extension LogStore {
         }
         let lsn = try append(.begin(record), txn, &context)
         let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
-        try put(
-            ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:]), txn, &context)
-        let entry = RequestEntry(transaction: record.transaction, intent: record.intent, status: .preparing)
-        try txn.put(requests, Keys.request(request), StateCodec.encode(entry))
+        let state = ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:])
+        try put(state, txn, &context)
+        try putClaim(of: state, .preparing, txn, &context)
         return .begun(record, lsn)
     }
 
@@ -154,7 +153,7 @@ extension LogStore {
             if state.isParked { try settleClaim(of: state, abort.record, txn, &context) }
         case (.aborted, .commit), (.aborted, .undecided): break
         }
-        try txn.delete(active, Keys.transaction(record.transaction))
+        try txn.delete(active, TransactionKey(record.transaction))
         return .noted
     }
 
@@ -266,9 +265,18 @@ extension LogStore {
         _ context: inout StepContext
     ) throws(LMDBFailure) {
         guard try holdsClaim(state, txn, &context) else { return }
+        try putClaim(of: state, status, txn, &context)
+    }
+
+    func putClaim(
+        of state: ActiveTransaction, _ status: RequestEntry.Status, _ txn: borrowing WriteTransaction,
+        _ context: inout StepContext
+    ) throws(LMDBFailure) {
         let intent = state.begin.record.intent
         let entry = RequestEntry(transaction: state.transaction, intent: intent, status: status)
-        try txn.put(requests, Keys.request(intent.requestID), StateCodec.encode(entry))
+        StateCodec.encode(entry, into: &context.memory.writer)
+        let bytes = context.memory.writer.written
+        try txn.put(requests, RequestKey(intent.requestID), bytes)
         context.hasWritten = true
     }
 
@@ -280,12 +288,10 @@ extension LogStore {
     ) throws(LMDBFailure) {
         let intent = state.begin.record.intent
         // What was adopted without a name has no request_id that anybody could send.
-        guard try txn.reading.get(requests, Keys.request(intent.requestID)) == nil,
+        guard try txn.reading.get(requests, RequestKey(intent.requestID)) == nil,
             !state.begin.record.isNameless
         else { return try setClaim(of: state, to: status, txn, &context) }
-        let entry = RequestEntry(transaction: state.transaction, intent: intent, status: status)
-        try txn.put(requests, Keys.request(intent.requestID), StateCodec.encode(entry))
-        context.hasWritten = true
+        try putClaim(of: state, status, txn, &context)
     }
 
     func settleClaim(
@@ -297,7 +303,7 @@ extension LogStore {
         case .madeBy(let other): try setClaim(of: state, to: .madeBy(other), txn, &context)
         case .released:
             guard try holdsClaim(state, txn, &context) else { return }
-            try txn.delete(requests, Keys.request(state.begin.record.intent.requestID))
+            try txn.delete(requests, RequestKey(state.begin.record.intent.requestID))
             context.hasWritten = true
         }
     }
@@ -307,7 +313,7 @@ extension LogStore {
         _ state: ActiveTransaction, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> Bool {
         let request = state.begin.record.intent.requestID
-        guard let bytes = try txn.reading.get(requests, Keys.request(request)) else { return false }
+        guard let bytes = try txn.reading.get(requests, RequestKey(request)) else { return false }
         do throws(ValueFault) {
             return try StateCodec.decodeRequest(bytes, of: request).transaction == state.transaction
         } catch {

@@ -30,7 +30,7 @@ extension LogStore {
             from: first, before: horizon, examineMax: examineMax, in: txn.reading, &slice, &damaged)
         for candidate in candidates where try mayDrop(candidate, keeping: kept, in: txn.reading) {
             if candidate.kind == .end { try dropClaim(of: candidate, txn) }
-            try txn.delete(records, Keys.record(candidate.lsn))
+            try txn.delete(records, RecordKey(candidate.lsn))
             slice.dropped += 1
             context.hasWritten = true
             context.trimmedUntil = max(context.trimmedUntil ?? candidate.writtenAt, candidate.writtenAt)
@@ -80,7 +80,7 @@ extension LogStore {
     ) throws(LMDBFailure) -> Bool {
         if candidate.kind == .serverStarted { return true }
         if kept.contains(candidate.transaction) { return false }
-        let key = Keys.transaction(candidate.transaction)
+        let key = TransactionKey(candidate.transaction)
         if try reading.get(active, key) != nil { return false }
         return try reading.get(reversals, key) == nil
     }
@@ -89,10 +89,10 @@ extension LogStore {
     private func dropClaim(
         of candidate: Candidate, _ txn: borrowing WriteTransaction
     ) throws(LMDBFailure) {
-        guard let bytes = try txn.reading.get(records, Keys.record(candidate.lsn)),
+        guard let bytes = try txn.reading.get(records, RecordKey(candidate.lsn)),
             let record = try? RecordCodec.decode(bytes, at: candidate.lsn).record, case .end(let end) = record
         else { return }
-        let key = Keys.request(end.requestID)
+        let key = RequestKey(end.requestID)
         guard let bytes = try txn.reading.get(requests, key),
             let entry = try? StateCodec.decodeRequest(bytes, of: end.requestID),
             entry.transaction == end.transaction

@@ -41,6 +41,7 @@ struct DamagedPlace: Sendable, Hashable {
 struct StepContext {
     /// One reading of the clock for the whole batch.
     let now: WallTime
+    let memory: StepMemory
     var nextLSN: LSN
     /// Whether there is anything to commit.
     var hasWritten = false
@@ -52,9 +53,10 @@ struct StepContext {
     /// Transactions whose state was set aside in this batch.
     var quarantinedTransactions: [TransactionID] = []
 
-    init(now: WallTime, nextLSN: LSN) {
+    init(now: WallTime, nextLSN: LSN, memory: StepMemory = StepMemory()) {
         self.now = now
         self.nextLSN = nextLSN
+        self.memory = memory
     }
 }
 
@@ -64,8 +66,8 @@ extension LogStore {
         _ record: LogRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> LSN {
         let lsn = context.nextLSN
-        let bytes = RecordCodec.encode(record, lsn: lsn, writtenAt: context.now)
-        try txn.put(records, Keys.record(lsn), bytes, isNewest: true)
+        RecordCodec.encode(record, lsn: lsn, writtenAt: context.now, into: &context.memory.writer)
+        try txn.put(records, RecordKey(lsn), context.memory.writer.written, isNewest: true)
         context.nextLSN = lsn.next
         context.hasWritten = true
         context.hasAdvanced = true
@@ -75,7 +77,9 @@ extension LogStore {
     func put(
         _ state: ActiveTransaction, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) {
-        try txn.put(active, Keys.transaction(state.transaction), StateCodec.encode(state))
+        StateCodec.encode(state, into: &context.memory.writer)
+        let bytes = context.memory.writer.written
+        try txn.put(active, TransactionKey(state.transaction), bytes)
         context.hasWritten = true
     }
 
@@ -83,12 +87,11 @@ extension LogStore {
     func loadActive(
         _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> ActiveTransaction? {
-        let key = Keys.transaction(transaction)
-        guard let bytes = try txn.reading.get(active, key) else { return nil }
+        guard let bytes = try txn.reading.get(active, TransactionKey(transaction)) else { return nil }
         do throws(ValueFault) {
             return try StateCodec.decodeActive(bytes, of: transaction)
         } catch {
-            try setAside(active, key, reason: error.description, txn, &context)
+            try setAside(active, Keys.transaction(transaction), reason: error.description, txn, &context)
             return nil
         }
     }

@@ -37,6 +37,7 @@ final class LogWriter: @unchecked Sendable {
     private let probe: LogProbe?
     let view: Mutex<WriterView>
 
+    private let memory = StepMemory()
     private var nextLSN: LSN
     private var age: LogAge
     /// How old the log was when this writer began, and when that was; monotonic, nanoseconds.
@@ -197,7 +198,7 @@ final class LogWriter: @unchecked Sendable {
         _ now: WallTime,
         _ body: (borrowing WriteTransaction, inout StepContext) throws(LMDBFailure) -> Void
     ) -> Bool {
-        var context = StepContext(now: now, nextLSN: nextLSN)
+        var context = StepContext(now: now, nextLSN: nextLSN, memory: memory)
         do throws(LMDBFailure) {
             let txn = try WriteTransaction(store.environment)
             try body(txn, &context)
