@@ -154,6 +154,7 @@ extension LogStore {
         case (.aborted, .commit), (.aborted, .undecided): break
         }
         try txn.delete(active, TransactionKey(record.transaction))
+        context.memory.forget(record.transaction)
         return .noted
     }
 
@@ -277,6 +278,7 @@ extension LogStore {
         StateCodec.encode(entry, into: &context.memory.writer)
         let bytes = context.memory.writer.written
         try txn.put(requests, RequestKey(intent.requestID), bytes)
+        context.memory.noteClaim(of: state.transaction, storedAs: bytes)
         context.hasWritten = true
     }
 
@@ -314,6 +316,7 @@ extension LogStore {
     ) throws(LMDBFailure) -> Bool {
         let request = state.begin.record.intent.requestID
         guard let bytes = try txn.reading.get(requests, RequestKey(request)) else { return false }
+        if context.memory.isClaim(of: state.transaction, storedAs: bytes) { return true }
         do throws(ValueFault) {
             return try StateCodec.decodeRequest(bytes, of: request).transaction == state.transaction
         } catch {

@@ -80,6 +80,7 @@ extension LogStore {
         StateCodec.encode(state, into: &context.memory.writer)
         let bytes = context.memory.writer.written
         try txn.put(active, TransactionKey(state.transaction), bytes)
+        context.memory.note(state, storedAs: bytes)
         context.hasWritten = true
     }
 
@@ -88,8 +89,11 @@ extension LogStore {
         _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> ActiveTransaction? {
         guard let bytes = try txn.reading.get(active, TransactionKey(transaction)) else { return nil }
+        if let state = context.memory.state(of: transaction, storedAs: bytes) { return state }
         do throws(ValueFault) {
-            return try StateCodec.decodeActive(bytes, of: transaction)
+            let state = try StateCodec.decodeActive(bytes, of: transaction)
+            context.memory.note(state, storedAs: bytes)
+            return state
         } catch {
             try setAside(active, Keys.transaction(transaction), reason: error.description, txn, &context)
             return nil
