@@ -121,15 +121,14 @@ final class LogWriter: @unchecked Sendable {
         let now = clock()
         var outcomes = [StepOutcome](repeating: .noted, count: steps.count)
         settle(steps, steps.indices, now, &outcomes, takingBegins: hasRoomForBegins)
-        let refusals = outcomes.reduce(into: (all: 0, space: 0)) { count, outcome in
-            guard case .refused(let refusal) = outcome else { return }
-            count.all += 1
-            if refusal == .full { count.space += 1 }
-        }
-        let taken = zip(steps, outcomes).count { step, outcome in
-            if case .step = step.work, case .refused = outcome { return false }
-            if case .step = step.work { return true }
-            return false
+        var (taken, refusals) = (0, (all: 0, space: 0))
+        for index in steps.indices {
+            switch (outcomes[index], steps[index].isStep) {
+            case (.refused(let refusal), _):
+                refusals.all += 1
+                if refusal == .full { refusals.space += 1 }
+            case (_, let isStep): taken += isStep ? 1 : 0
+            }
         }
         view.withLock { view in
             view.statistics.steps += taken
@@ -294,21 +293,26 @@ final class LogWriter: @unchecked Sendable {
 
     /// All completions of a batch in one closure, in the order of the steps.
     private func hand(over steps: [QueuedStep], _ results: [Result<LogReceipt, LogRefusal>]) {
-        var calls: [@Sendable () -> Void] = []
-        calls.reserveCapacity(steps.count)
-        for (step, result) in zip(steps, results) {
+        var isAwaited = false
+        for step in steps {
             switch step.work {
-            case .step(_, let completion): calls.append { completion(result) }
-            case .flush(let completion): calls.append(completion)
+            case .step, .flush: isAwaited = true
             case .trim(let retention, let askedAt, let stepsMax, let completion):
                 trims.append(
                     Trim(retention: retention, askedAt: askedAt, stepsLeft: stepsMax, completion: completion))
             case .setAside: break
             }
         }
-        guard !calls.isEmpty else { return }
-        let handed = calls
-        deliver { for call in handed { call() } }
+        guard isAwaited else { return }
+        deliver {
+            for (step, result) in zip(steps, results) {
+                switch step.work {
+                case .step(_, let completion): completion(result)
+                case .flush(let completion): completion()
+                case .trim, .setAside: break
+                }
+            }
+        }
     }
 
     // MARK: trimming

@@ -17,6 +17,10 @@ struct QueuedStep: Sendable {
     /// Monotonic, nanoseconds.
     let queuedAt: UInt64
 
+    var isStep: Bool {
+        if case .step = work { true } else { false }
+    }
+
     var isBegin: Bool {
         if case .step(.begin, _) = work { true } else { false }
     }
