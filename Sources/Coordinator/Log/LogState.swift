@@ -14,7 +14,7 @@ public struct ActiveTransaction: Sendable, Hashable {
     public enum Decision: Sendable, Hashable {
         case undecided
         case commit(Durable<CommitRecord>)
-        case abort(Durable<AbortRecord>)
+        indirect case abort(Durable<AbortRecord>)
     }
 
     public init(

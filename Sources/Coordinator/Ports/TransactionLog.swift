@@ -1,13 +1,15 @@
 public import Payments
 
 /// One atomic step of the log.
+///
+/// What is seldom or large is stored apart, so that what is common is copied in a few words.
 public enum LogWrite: Sendable, Hashable {
     /// Refused with ``LogRefusal/requestClaimed(_:)`` if the request_id is already in the log.
     case begin(BeginRecord)
     /// A compare-and-set on an undecided transaction; refused with ``LogRefusal/alreadyDecided(_:)``.
     case commit(CommitRecord)
     /// Likewise. The reversal task, if any, is stored in the same log transaction.
-    case abort(AbortRecord)
+    indirect case abort(AbortRecord)
     /// Refused with ``LogRefusal/notActive(_:)`` before the decision.
     case acknowledged(AcknowledgedRecord)
     case end(EndRecord)
@@ -26,31 +28,31 @@ public enum LogWrite: Sendable, Hashable {
     ///
     /// With two persons needed, the first order is noted as a proposal and allows nothing; the second, by another actor and of the
     /// same content, resolves.
-    case resolve(ResolutionRecord, needsTwoPersons: Bool)
+    indirect case resolve(ResolutionRecord, needsTwoPersons: Bool)
     /// Takes a transaction in that the log has no record of. Refused with ``LogRefusal/alreadyActive(_:)`` if it has one.
-    case adopt(AdoptionRecord)
+    indirect case adopt(AdoptionRecord)
     /// Makes an ended transaction unfinished again; the state is the one that its history tells. Refused with
     /// ``LogRefusal/alreadyActive(_:)`` if it is unfinished.
-    case reopen(ActiveTransaction, ReopenedRecord)
+    indirect case reopen(ActiveTransaction, ReopenedRecord)
     /// Sends a parked reversal again.
-    case releaseReversal(ReversalReleasedRecord)
+    indirect case releaseReversal(ReversalReleasedRecord)
     /// Takes a value out of the quarantine; refused with ``LogRefusal/notInQuarantine(_:)`` if it is not there, or cannot be
     /// restored as asked.
-    case releaseQuarantined(QuarantineReleasedRecord)
+    indirect case releaseQuarantined(QuarantineReleasedRecord)
     /// The lost tail is settled: from here on the log is unbroken.
     case reconcile(Warrant)
 }
 
 /// Why a step was not taken. Nothing was written.
 public enum LogRefusal: Error, Sendable, Hashable {
-    case requestClaimed(RequestEntry)
-    case alreadyDecided(ActiveTransaction.Decision)
+    indirect case requestClaimed(RequestEntry)
+    indirect case alreadyDecided(ActiveTransaction.Decision)
     /// The transaction has ended or never began.
     case notActive(TransactionID)
     /// There is no such open reversal.
     case noReversal(TransactionID)
     /// It may not be resolved so.
-    case notResolvable(ResolutionRefusal)
+    indirect case notResolvable(ResolutionRefusal)
     /// The log has the transaction as unfinished.
     case alreadyActive(TransactionID)
     /// No such value is in the quarantine, or it cannot be read or would overwrite another.
@@ -63,12 +65,12 @@ public enum LogRefusal: Error, Sendable, Hashable {
 public enum LogReceipt: Sendable, Hashable {
     case begun(Durable<BeginRecord>)
     case committing(Durable<CommitRecord>)
-    case aborting(Durable<AbortRecord>)
-    case parked(Durable<ParkedRecord>)
+    indirect case aborting(Durable<AbortRecord>)
+    indirect case parked(Durable<ParkedRecord>)
     /// The transaction as it stands from here on, with a decision: after a resolution, an adoption or a reopening.
-    case resumed(ActiveTransaction)
+    indirect case resumed(ActiveTransaction)
     /// The first of two persons has spoken.
-    case proposed(Durable<ResolutionRecord>)
+    indirect case proposed(Durable<ResolutionRecord>)
     /// A step that allows nothing by itself.
     case noted
 }

@@ -5,10 +5,10 @@ import Payments
 enum StepOutcome: Sendable {
     case begun(BeginRecord, LSN)
     case committing(CommitRecord, LSN)
-    case aborting(AbortRecord, LSN)
-    case parked(ParkedRecord, LSN)
-    case resumed(ActiveTransaction)
-    case proposed(ResolutionRecord, LSN)
+    indirect case aborting(AbortRecord, LSN)
+    indirect case parked(ParkedRecord, LSN)
+    indirect case resumed(ActiveTransaction)
+    indirect case proposed(ResolutionRecord, LSN)
     case noted
     case refused(LogRefusal)
 
