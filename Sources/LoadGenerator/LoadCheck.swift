@@ -52,7 +52,9 @@ struct LoadCheck: Sendable {
     private func judge(_ outcome: LoadLoop.Outcome, _ line: String, _ report: inout Report) {
         report.asked += 1
         let bytes = Array(line.utf8)
-        let (status, amount) = bytes.withUnsafeBytes { ($0.value(of: "status"), $0.value(of: "amount")) }
+        let (status, amount) = bytes.withUnsafeBytes {
+            ($0.value(after: #""status":""#), $0.value(after: #""amount":""#))
+        }
         let name = plan.script.requestID(outcome.number)
         guard let status else { return report.complain("\(name): \(line.prefix(200))") }
         switch status {

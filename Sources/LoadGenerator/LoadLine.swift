@@ -17,23 +17,28 @@ final class LoadLine: ChannelInboundHandler {
     private var open = CircularBuffer<Open>()
     private var input = ByteBuffer()
     private(set) var context: ChannelHandlerContext?
-    private var isFlushing = false
+    /// Answers are being taken: what is sent meanwhile goes out after them, in one write.
+    private var isReading = false
+    private var waitsForFlush = false
 
     init(owner: any LoadLineOwner) { self.owner = owner }
 
     var openCount: Int { open.count }
 
-    func send(_ request: Open, _ line: String) {
+    /// Sends a request's line, at the end of what is being done.
+    func send(_ request: Open, _ line: ByteBuffer) {
         guard let context else { return }
         open.append(request)
-        context.write(NIOAny(context.channel.allocator.buffer(string: line)), promise: nil)
-        // What is sent in one turn of the loop goes out in one write.
-        guard !isFlushing else { return }
-        isFlushing = true
-        context.eventLoop.assumeIsolated().execute { [self] in
-            isFlushing = false
-            self.context?.flush()
-        }
+        context.write(NIOAny(line), promise: nil)
+        guard !waitsForFlush else { return }
+        waitsForFlush = true
+        if !isReading { owner.lineWaitsForFlush(self) }
+    }
+
+    func flush() {
+        guard waitsForFlush else { return }
+        waitsForFlush = false
+        context?.flush()
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -48,7 +53,8 @@ final class LoadLine: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var part = unwrapInboundIn(data)
-        input.writeBuffer(&part)
+        if input.readableBytes == 0 { input = part } else { input.writeBuffer(&part) }
+        isReading = true
         while let end = input.readableBytesView.firstIndex(of: UInt8(ascii: "\n")) {
             let length = end - input.readerIndex
             guard let request = open.popFirst() else { return context.close(promise: nil) }
@@ -59,7 +65,13 @@ final class LoadLine: ChannelInboundHandler {
             owner.line(self, answered: request, answer)
         }
         if input.readableBytes > LoadLimits.answerBytesMax { return context.close(promise: nil) }
-        input.discardReadBytes()
+        if input.readableBytes == 0 { input.clear(minimumCapacity: 0) }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReading = false
+        flush()
+        context.fireChannelReadComplete()
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -75,6 +87,8 @@ final class LoadLine: ChannelInboundHandler {
 /// Whoever decides what is sent on a line. Called on the line's loop.
 protocol LoadLineOwner: AnyObject {
     func lineOpened(_ line: LoadLine)
+    /// Something was sent that goes out when ``LoadLine/flush()`` is called.
+    func lineWaitsForFlush(_ line: LoadLine)
     func line(_ line: LoadLine, answered request: LoadLine.Open, _ answer: ServerAnswer)
     func lineClosed(_ line: LoadLine, lost: [LoadLine.Open])
 }

@@ -37,11 +37,12 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     private let shared: Shared
     private let plan: LoadPlan
     private let connections: Int
-    private var lines: [ObjectIdentifier: LoadLine] = [:]
-    private var order: [LoadLine] = []
+    private var lines: [LoadLine] = []
     private var nextLine = 0
-    /// In an open loop the connections without an open request, the longest idle first; some may be gone by the time of their turn.
-    private var idle = CircularBuffer<LoadLine>()
+    private var linesToFlush: [LoadLine] = []
+    /// In an open loop the connections without an open request, the one that was used last at the end; some may be gone by the time of
+    /// their turn.
+    private var idle: [LoadLine] = []
     private var tally = Tally()
     /// What became of each request_id, by its first request's number.
     private var fates: [Int: Fate] = [:]
@@ -101,7 +102,8 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
                 nextDue = Double(shared.start) + interval * Double(index)
                 tick()
             } else {
-                for line in order { fill(line) }
+                for line in lines { fill(line) }
+                flush()
             }
         }
         return drained.futureResult
@@ -177,9 +179,16 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     }
 
     func lineOpened(_ line: LoadLine) {
-        lines[ObjectIdentifier(line)] = line
-        order = Array(lines.values)
+        lines.append(line)
         if interval != nil { idle.append(line) } else if hasBegun { fill(line) }
+        flush()
+    }
+
+    func lineWaitsForFlush(_ line: LoadLine) { linesToFlush.append(line) }
+
+    private func flush() {
+        for line in linesToFlush { line.flush() }
+        linesToFlush.removeAll(keepingCapacity: true)
     }
 
     /// Sends as many requests as a connection of a closed loop keeps open.
@@ -188,8 +197,7 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     }
 
     func lineClosed(_ line: LoadLine, lost: [LoadLine.Open]) {
-        lines[ObjectIdentifier(line)] = nil
-        order = Array(lines.values)
+        lines.removeAll { $0 === line }
         openRequests -= lost.count
         for request in lost { lose(request) }
         if !hasEnded { tally.connectionFailures += 1 }
@@ -241,22 +249,23 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     private func tick() {
         guard !hasEnded, let interval else { return }
         let now = Double(now)
-        while nextDue <= now, !order.isEmpty, !hasEnded {
+        while nextDue <= now, !lines.isEmpty, !hasEnded {
             sendNext(on: lineForArrival(), due: UInt64(nextDue))
             // Each loop takes every so many-th arrival.
             nextDue += interval * Double(plan.threads)
         }
+        flush()
         loop.assumeIsolated().scheduleTask(in: .nanoseconds(LoadLimits.tick)) { [self] in tick() }
     }
 
-    /// A connection that waits for nothing, as a client's pool would give, so that no answer waits behind another's; without one
-    /// the next in turn. There must be a connection.
+    /// A connection that waits for nothing, so that no answer waits behind another's: the one that was used last, as pools of clients
+    /// give. Without one the next in turn. There must be a connection.
     private func lineForArrival() -> LoadLine {
-        while let line = idle.popFirst() {
+        while let line = idle.popLast() {
             if line.context != nil, line.openCount == 0 { return line }
         }
-        nextLine = (nextLine + 1) % order.count
-        return order[nextLine]
+        nextLine = (nextLine + 1) % lines.count
+        return lines[nextLine]
     }
 
     func line(_ line: LoadLine, answered request: LoadLine.Open, _ answer: ServerAnswer) {
@@ -307,7 +316,7 @@ final class LoadLoop: LoadLineOwner, @unchecked Sendable {
     private func finish() {
         guard !isFinished else { return }
         isFinished = true
-        for line in order { line.context?.close(promise: nil) }
+        for line in lines { line.context?.close(promise: nil) }
         drained.succeed()
     }
 }

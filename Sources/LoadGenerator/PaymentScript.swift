@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Which request comes when: everything follows from the seed and the request's number, so that a check can ask for it again.
 struct PaymentScript: Sendable, Equatable {
     enum Kind: UInt8, Sendable, CaseIterable {
@@ -74,33 +76,53 @@ struct PaymentScript: Sendable, Equatable {
 
     /// Sixteen digits with a valid check digit, from a range that no issuer uses (ISO/IEC 7812: the leading 9 is for national use).
     func card(_ number: Int) -> [UInt8] {
-        var digits: [UInt8] = Array(repeating: 0, count: 16)
-        digits[0] = 9
+        var digits = [UInt8](repeating: UInt8(ascii: "0"), count: 16)
+        digits[0] = UInt8(ascii: "9")
         var rest = number % cards
+        // The leading digit is doubled.
+        var sum = 9
         for position in stride(from: 14, to: 0, by: -1) {
-            digits[position] = UInt8(rest % 10)
+            let digit = rest % 10
             rest /= 10
+            digits[position] += UInt8(digit)
+            sum += position.isMultiple(of: 2) ? digit * 2 - (digit > 4 ? 9 : 0) : digit
         }
-        var sum = 0
-        for (position, digit) in digits.dropLast().reversed().enumerated() {
-            let doubled = position.isMultiple(of: 2) ? Int(digit) * 2 : Int(digit)
-            sum += doubled > 9 ? doubled - 9 : doubled
-        }
-        digits[15] = UInt8((10 - sum % 10) % 10)
-        return digits.map { $0 + 48 }
+        digits[15] += UInt8((10 - sum % 10) % 10)
+        return digits
     }
+
+    /// What a line takes, about, bytes.
+    private static let lineBytesUsual = 256
 
     /// The request's line with its line feed.
     ///
     /// - Parameter reference: the number of the payment that it acts on; `nil` for an authorization.
-    func line(_ number: Int, kind: Kind, reference: Int?) -> String {
-        let card = String(decoding: card(reference ?? number), as: UTF8.self)
-        var line =
-            #"{"pan":"\#(card)","amount":"\#(amount(reference ?? number))","currency":"USD","request_id":"\#(requestID(number))""#
-            + #","merchant":"M\#(number % merchants)""#
-        if kind != .authorization { line += #","type":"\#(kind.wireName)""# }
-        if let reference { line += #","ref_request_id":"\#(requestID(reference))""# }
-        return line + "}\n"
+    func line(_ number: Int, kind: Kind, reference: Int?) -> ByteBuffer {
+        var line = ByteBufferAllocator().buffer(capacity: Self.lineBytesUsual)
+        line.writeStaticString(#"{"pan":""#)
+        line.writeBytes(card(reference ?? number))
+        line.writeStaticString(#"","amount":""#)
+        line.writeString(amount(reference ?? number))
+        line.writeStaticString(#"","currency":"USD","request_id":""#)
+        writeRequestID(number, to: &line)
+        line.writeStaticString(#"","merchant":"M"#)
+        line.writeString(String(number % merchants))
+        if kind != .authorization {
+            line.writeStaticString(#"","type":""#)
+            line.writeString(kind.wireName)
+        }
+        if let reference {
+            line.writeStaticString(#"","ref_request_id":""#)
+            writeRequestID(reference, to: &line)
+        }
+        line.writeStaticString("\"}\n")
+        return line
+    }
+
+    private func writeRequestID(_ number: Int, to line: inout ByteBuffer) {
+        line.writeString(prefix)
+        line.writeStaticString("-")
+        line.writeString(String(number))
     }
 }
 

@@ -28,33 +28,34 @@ struct ServerAnswer: Sendable, Equatable {
 
     /// Reads one line of the line protocol. The status comes first there and no value holds an escape, so a search is enough.
     init(_ line: UnsafeRawBufferPointer) {
-        if line.starts(with: Self.approvedStart) {
+        if line.begins(with: #"{"status":"APPROVED""#) {
             status = .approved
-        } else if line.starts(with: Self.declinedStart) {
+        } else if line.begins(with: #"{"status":"DECLINED""#) {
             status = .declined
-        } else if line.starts(with: Self.pendingStart) {
+        } else if line.begins(with: #"{"status":"PENDING""#) {
             status = .pending
         } else {
             status = .other
         }
-        reason = status == .declined ? line.value(of: "reason") : nil
+        reason = status == .declined ? line.value(after: #""reason":""#) : nil
         isRepeat = line.contains(#""idempotent":true"#)
         hasTransaction = line.contains(#""txn_id":""#)
     }
-
-    private static let approvedStart = Array(#"{"status":"APPROVED""#.utf8)
-    private static let declinedStart = Array(#"{"status":"DECLINED""#.utf8)
-    private static let pendingStart = Array(#"{"status":"PENDING""#.utf8)
 }
 
 extension UnsafeRawBufferPointer {
     func contains(_ text: StaticString) -> Bool { end(of: text) != nil }
 
+    func begins(with text: StaticString) -> Bool {
+        guard let base = baseAddress, count >= text.utf8CodeUnitCount else { return false }
+        return memcmp(base, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+
     /// The value of a text member of a flat JSON object whose values hold no escapes.
-    func value(of key: String) -> String? {
-        let opening = Array("\"\(key)\":\"".utf8)
-        let found = opening.withUnsafeBytes { end(ofBytes: $0) }
-        guard let found else { return nil }
+    ///
+    /// - Parameter opening: the key, the colon and the quote.
+    func value(after opening: StaticString) -> String? {
+        guard let found = end(of: opening) else { return nil }
         guard let length = self[found...].firstIndex(of: UInt8(ascii: "\"")) else { return nil }
         return String(decoding: self[found..<length], as: UTF8.self)
     }

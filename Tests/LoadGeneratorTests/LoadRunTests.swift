@@ -21,7 +21,7 @@ import Testing
     }
 
     private func requestID(_ line: String) -> String {
-        Array(line.utf8).withUnsafeBytes { $0.value(of: "request_id") } ?? ""
+        Array(line.utf8).withUnsafeBytes { $0.value(after: #""request_id":""#) } ?? ""
     }
 
     @Test("Goal: a closed loop sends exactly as many requests as asked for, each with an id of its own, from all loops")

@@ -1,3 +1,4 @@
+import NIOCore
 import Payments
 import Testing
 
@@ -18,12 +19,12 @@ import Testing
     func lines() throws {
         let script = PaymentScript(prefix: "t")
         for number in [0, 1, 99, 899_899, 899_900, 12_345_678] {
-            let line = script.line(number, kind: .authorization, reference: nil)
+            let line = String(buffer: script.line(number, kind: .authorization, reference: nil))
             #expect(line.hasSuffix("}\n"))
             let draft = try Array(line.utf8.dropLast()).withUnsafeBytes { try RequestDraft(json: $0) }
             #expect(draft.requestID?.text == "t-\(number)")
         }
-        let capture = script.line(7, kind: .capture, reference: 3)
+        let capture = String(buffer: script.line(7, kind: .capture, reference: 3))
         #expect(capture.contains(#""type":"CAPTURE","ref_request_id":"t-3""#))
         #expect(capture.contains(#""amount":"\#(script.amount(3))""#), "it acts on the earlier payment's amount")
     }
