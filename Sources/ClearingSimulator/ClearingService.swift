@@ -37,23 +37,25 @@ final class ClearingService: Sendable {
     typealias Answer = @Sendable (ServiceResponse) -> Void
 
     func respond(to request: ServiceRequest, answer: @escaping Answer) {
-        let parts = request.path.split(separator: "/", omittingEmptySubsequences: false)
-        switch (parts.dropFirst().first, parts.dropFirst(2).first, parts.count) {
-        case ("healthz", nil, 2): allow([.GET], request, answer) { answer(.text("OK\n")) }
-        case ("clearing", "book", 3): allow([.GET], request, answer) { answerBook(answer) }
-        case ("clearing", "faults", 3):
+        switch request.path {
+        case "/clearing/prepare": allow([.POST], request, answer) { answerAction(.prepare, request.body, answer) }
+        case "/clearing/commit": allow([.POST], request, answer) { answerAction(.commit, request.body, answer) }
+        case "/clearing/abort": allow([.POST], request, answer) { answerAction(.abort, request.body, answer) }
+        case "/clearing/book": allow([.GET], request, answer) { answerBook(answer) }
+        case "/clearing/faults":
             allow([.GET, .POST], request, answer) {
                 answer(request.method == .GET ? showFaults() : changeFaults(request.body))
             }
-        case ("clearing", "status", 4):
-            let transaction = String(parts[3])
+        case "/healthz": allow([.GET], request, answer) { answer(.text("OK\n")) }
+        case let path where path.hasPrefix(Self.statusPath):
+            let transaction = String(path.dropFirst(Self.statusPath.count))
+            guard !transaction.contains("/") else { return answer(Self.notFound) }
             allow([.GET], request, answer) { answerStatus(transaction, answer) }
-        case ("clearing", let name?, 3):
-            guard let action = ClearingAction(rawValue: String(name)) else { return answer(Self.notFound) }
-            allow([.POST], request, answer) { answerAction(action, request.body, answer) }
         default: answer(Self.notFound)
         }
     }
+
+    private static let statusPath = "/clearing/status/"
 
     // MARK: Transactions
 

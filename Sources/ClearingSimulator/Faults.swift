@@ -99,13 +99,14 @@ struct SeededRandom: Sendable, RandomNumberGenerator {
         return radius * cos(2 * .pi * unit())
     }
 
+    private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
+
     /// Six characters of 36.
     mutating func authorizationCode() -> String {
-        let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
         var value = next()
         var code: [UInt8] = []
         for _ in 0..<6 {
-            code.append(alphabet[Int(value % 36)])
+            code.append(Self.alphabet[Int(value % 36)])
             value /= 36
         }
         return String(decoding: code, as: UTF8.self)

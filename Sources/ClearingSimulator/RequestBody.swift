@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Payments
 
 /// Why a request cannot be understood; nothing was done. The text goes into the reply.
@@ -27,7 +26,7 @@ struct ClearingRequest: Sendable, Equatable {
 
     /// - Throws: ``MalformedRequest``.
     init(_ action: ClearingAction, json: [UInt8]) throws {
-        let body = try RequestBody.decode(json)
+        let body = try RequestBody(json: json)
         if let said = body.action, said != action.rawValue {
             throw MalformedRequest("action is not \(action.rawValue), which the path asks for")
         }
@@ -52,7 +51,7 @@ struct ClearingRequest: Sendable, Equatable {
 }
 
 /// The fields of a request's JSON object. Others are ignored.
-private struct RequestBody: Decodable {
+private struct RequestBody {
     let action: String?
     let transactionID: String?
     let pan: String?
@@ -62,28 +61,34 @@ private struct RequestBody: Decodable {
     let type: String?
     let originalTransactionID: String?
     let originalAmount: String?
-    let isRepeat: Bool?
 
-    private enum CodingKeys: String, CodingKey {
-        case action, pan, amount, currency, type
-        case transactionID = "transaction_id"
-        case merchant = "merchant_id"
-        case originalTransactionID = "original_transaction_id"
-        case originalAmount = "original_amount"
-        case isRepeat = "repeat"
-    }
-
-    private static let decoder = JSONDecoder()
-
-    static func decode(_ json: [UInt8]) throws -> RequestBody {
-        do {
-            return try decoder.decode(RequestBody.self, from: Data(json))
-        } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context) {
-            guard let key = context.codingPath.last else { throw MalformedRequest("the body must be a JSON object") }
-            let kind = key.stringValue == CodingKeys.isRepeat.rawValue ? "a boolean" : "a string"
-            throw MalformedRequest("\(key.stringValue) must be \(kind)")
+    init(json: [UInt8]) throws {
+        let object: JSONObject
+        do throws(JSONFault) {
+            object = try JSONObject(json: json.span)
         } catch {
-            throw MalformedRequest("the body is not valid JSON")
+            throw MalformedRequest(
+                error.problem == .notAnObject ? "the body must be a JSON object" : "the body is not valid JSON")
+        }
+        func text(_ key: String) throws -> String? {
+            switch object[key] {
+            case nil, .null: nil
+            case .string(let text): text
+            case .bool, .number, .array, .object: throw MalformedRequest("\(key) must be a string")
+            }
+        }
+        action = try text("action")
+        transactionID = try text("transaction_id")
+        pan = try text("pan")
+        amount = try text("amount")
+        currency = try text("currency")
+        merchant = try text("merchant_id")
+        type = try text("type")
+        originalTransactionID = try text("original_transaction_id")
+        originalAmount = try text("original_amount")
+        switch object["repeat"] {
+        case nil, .null, .bool: break
+        case .string, .number, .array, .object: throw MalformedRequest("repeat must be a boolean")
         }
     }
 

@@ -10,14 +10,14 @@ public struct RequestTarget: Sendable, Equatable {
     /// `nil` if the target is malformed: an incomplete percent-encoding, invalid UTF-8, a control character, a
     /// fragment, or neither a path nor an absolute `http` address.
     public init?(_ target: String) {
-        guard let origin = Self.originForm(of: target), !origin.contains("#") else { return nil }
-        let parts = origin.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let origin = Self.originForm(of: target)?.utf8, !origin.contains(UInt8(ascii: "#")) else { return nil }
+        let parts = origin.split(separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, let path = Self.decoded(first) else { return nil }
         var query: [QueryParameter] = []
         if parts.count == 2 {
-            for pair in parts[1].split(separator: "&", omittingEmptySubsequences: true) {
-                let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                guard let name = Self.decoded(sides[0]), let value = Self.decoded(sides.count == 2 ? sides[1] : "")
+            for pair in parts[1].split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: true) {
+                let sides = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+                guard let name = Self.decoded(sides[0]), let value = sides.count == 2 ? Self.decoded(sides[1]) : ""
                 else { return nil }
                 query.append(QueryParameter(name: name, value: value))
             }
@@ -37,10 +37,12 @@ public struct RequestTarget: Sendable, Equatable {
         return nil
     }
 
-    private static func decoded(_ text: Substring) -> String? {
+    private static func decoded(_ text: Substring.UTF8View) -> String? {
+        let isPlain = text.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "%") }
+        if isPlain { return String(Substring(text)) }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count)
-        var rest = text.utf8.makeIterator()
+        bytes.reserveCapacity(text.count)
+        var rest = text.makeIterator()
         while let byte = rest.next() {
             var decoded = byte
             if byte == UInt8(ascii: "%") {
