@@ -9,6 +9,9 @@ public enum PostgresLimits {
 
     /// Connections of one database's pool.
     public static let poolConnections = 1...512
+    /// Connections that begin to be made at the start of the pool, and with each that is made: the first of them can be used while the
+    /// server is busy with the others.
+    public static let poolGrowth = 2
     /// Any time limit in a configuration, milliseconds.
     public static let settingMilliseconds: ClosedRange<Int64> = 1...3_600_000
 
@@ -41,6 +44,9 @@ public enum PostgresLimits {
 
     /// Between two looks whether a backend is gone.
     public static let backendPoll = Milliseconds(50)
+    /// The first pause of the looks whether older backends are gone; each is twice as long as the one before, up to ``backendPoll``.
+    /// Idle ones, whose client was killed, are gone at once.
+    public static let olderBackendsFirstPoll = Milliseconds(2)
     /// How long a resolution waits for a backend to be gone before it answers that it is open.
     public static let backendGoneWait = Milliseconds.seconds(2)
     /// How long the return of a database waits for backends of older epochs before it goes on without that proof.

@@ -164,10 +164,10 @@ extension DatabaseCore {
     /// Waits for a while until they are gone; what remains is watched in the background.
     private func terminateOlder() {
         let deadline = EventLoop.now() + PostgresLimits.olderBackendsWait
-        lookAtOlder(until: deadline)
+        lookAtOlder(until: deadline, again: PostgresLimits.olderBackendsFirstPoll)
     }
 
-    private func lookAtOlder(until deadline: MonotonicTime) {
+    private func lookAtOlder(until deadline: MonotonicTime, again pause: Milliseconds) {
         soundStep("the backends could not be listed", [SessionStatements.backends(of: logID)]) { [unowned self] rows in
             let older = SessionStatements.olderBackends(rows[0], log: logID, than: currentEpoch)
             olderBackendsAlive = !older.isEmpty
@@ -177,9 +177,10 @@ extension DatabaseCore {
             step(older.own.map(SessionStatements.terminate)) { [unowned self] report in
                 if let failure = report.failure { noteOlder(older.own, failure) }
                 let number = returnNumber
-                _ = loop.schedule(after: PostgresLimits.backendPoll) { [weak self] in
+                _ = loop.schedule(after: pause) { [weak self] in
                     guard let self, number == returnNumber, !isOver else { return }
-                    lookAtOlder(until: deadline)
+                    let longer = Milliseconds(pause.count * 2)
+                    lookAtOlder(until: deadline, again: min(longer, PostgresLimits.backendPoll))
                 }
             }
         }
@@ -237,7 +238,7 @@ extension DatabaseCore {
             storePosition()
             watchOlder()
             watchFence()
-            for link in pool { link.connect() }
+            connectPool()
             updateAvailability()
         }
     }
