@@ -181,6 +181,7 @@ extension PaymentCoordinator {
         loop.execute { [self] in
             isDraining = true
             takeFromQueue()
+            noteRoom()
             wakeIdleWatchers()
         }
     }

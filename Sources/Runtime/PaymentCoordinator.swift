@@ -1,6 +1,7 @@
 public import Coordinator
 public import NIOCore
-import Payments
+public import Payments
+import Synchronization
 public import Telemetry
 
 /// Runs the transactions of one log: takes submissions, brings the core's effects to the log and the participants, and their results
@@ -26,10 +27,12 @@ public final class PaymentCoordinator: @unchecked Sendable {
     let newTransaction: @Sendable (WallTime) -> TransactionID
 
     var flights: [TransactionID: Flight] = [:]
-    var flightOfRequest: [RequestID: TransactionID] = [:]
-    var undecided = 0
+    let flightOfRequest = Claims()
+    var undecided = 0 { didSet { noteRoom() } }
     /// Those who wait for a place in flight, in the order in which they came and will have to leave.
-    var queue = CircularBuffer<QueuePlace>()
+    var queue = CircularBuffer<QueuePlace>() { didSet { noteRoom() } }
+    /// Whether there is no place for a further payment, neither in flight nor in the queue.
+    private let lacksRoom = Atomic(false)
     var nextWaiter: UInt64 = 0
     /// How long payments may remain undecided.
     private(set) lazy var decisionDeadlines = DeadlineQueue<TransactionID>(
@@ -130,6 +133,23 @@ public final class PaymentCoordinator: @unchecked Sendable {
             return waitForPlace(queued)
         }
         begin(queued)
+    }
+
+    /// To be called when a place has been taken or given back, or the draining begins.
+    func noteRoom() {
+        let hasRoom = undecided < settings.inFlightMax && queue.isEmpty || queue.count < settings.queueMax
+        lacksRoom.store(!hasRoom && !isDraining, ordering: .relaxed)
+    }
+
+    /// Whether ``submit(_:completion:)`` would refuse a well-formed request as one too many if it came now. For any thread: where there
+    /// are many times more requests than places, what each of them costs this loop is taken from the payments.
+    ///
+    /// - Parameter request: as the client named it; what is known under it is never refused for want of a place.
+    public func isFull(for request: RequestID?) -> Bool {
+        guard lacksRoom.load(ordering: .relaxed) else { return false }
+        guard let request else { return true }
+        guard flightOfRequest[request] == nil else { return false }
+        do { return try log.lookUp(request) == nil } catch { return false }
     }
 
     /// Nobody waits in the queue longer than a payment may take to its decision: then nothing was begun, and the client is told so.

@@ -56,7 +56,7 @@ final class LineHandler: ChannelDuplexHandler {
         lastInput = .now()
         guard !isClosing else { return }
         var bytes = unwrapInboundIn(data)
-        received.writeBuffer(&bytes)
+        if received.readableBytes == 0 { received = bytes } else { received.writeBuffer(&bytes) }
         proceed(context)
     }
 
@@ -141,12 +141,14 @@ final class LineHandler: ChannelDuplexHandler {
         return received.readSlice(length: view.count)
     }
 
+    private static let questionStart = Array("GET ".utf8)
+
     private func take(_ line: ByteBuffer, _ context: ChannelHandlerContext) {
         let number = firstSlot + UInt64(slots.count)
         slots.append(.waiting)
         let channel = context.channel
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        let isPayment = !line.readableBytesView.starts(with: Array("GET ".utf8))
+        let isPayment = !line.readableBytesView.starts(with: Self.questionStart)
         let fill: @Sendable (String) -> Void = { body in
             if channel.eventLoop.inEventLoop {
                 let (handler, context) = bound.value
@@ -201,6 +203,10 @@ final class LineHandler: ChannelDuplexHandler {
             closes = closesAfter
         }
         guard let output else { return false }
+        guard closes || front.faults.isOn else {
+            context.writeAndFlush(wrapOutboundOut(output), promise: nil)
+            return true
+        }
         let written = context.writeAndFlush(wrapOutboundOut(output))
         if front.faults.isOn { noteWritten(payments, written, context) }
         if closes {

@@ -9,6 +9,10 @@ protocol PaymentDesk: Sendable {
     var counters: Counters { get }
     /// Whether payments are taken now.
     var isReady: Bool { get }
+    /// Whether a well-formed request would be refused now as one too many. Whoever asks need not submit it then.
+    ///
+    /// - Parameter request: as the client named it.
+    func isFull(for request: RequestID?) -> Bool
     /// `completion` is called exactly once, on any thread.
     func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void)
     /// What is known of a request_id.
@@ -33,6 +37,8 @@ struct NamedGauge: Sendable {
 
 extension Node: PaymentDesk {
     var isReady: Bool { databases.contains { $0.isAvailable } && logAdmits() && !isReconciling }
+
+    func isFull(for request: RequestID?) -> Bool { coordinator.isFull(for: request) }
 
     func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void) {
         coordinator.submit(submission, completion: completion)

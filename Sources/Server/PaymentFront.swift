@@ -35,12 +35,13 @@ final class PaymentFront: Sendable {
     /// One payment request as JSON. `completion` is called once with the answer's body, on this thread or the coordinator's.
     func pay(_ json: ByteBufferView, completion: @escaping @Sendable (PaymentAnswer) -> Void) {
         let parsed = json.withUnsafeBytes { bytes in Result { try RequestDraft(json: bytes) } }
-        guard case .success(let draft) = parsed else { return refuseForm(completion) }
+        guard case .success(let draft) = parsed else { return refuse(.badRequest, completion) }
+        let validated = Result { () throws(RequestFault) in try draft.validated(amountLimitMajorUnits: amountLimit) }
+        // At once and here: under overload most requests end so.
+        if case .success = validated, desk.isFull(for: draft.requestID) { return refuse(.serverBusy, completion) }
         let hash = draft.withCanonicalBytes { key.requestHash(of: $0) }
         let requestID = draft.requestID ?? IdentifierSource.request()
-        let intent = Result { () throws(RequestFault) in
-            try draft.validated(amountLimitMajorUnits: amountLimit)
-        }.map {
+        let intent = validated.map {
             $0.intent(requestID: requestID, panToken: key.token(of: $0.pan), requestHash: hash)
         }.mapError { Submission.Refusal($0.declineReason) }
         let submission = Submission(
@@ -51,10 +52,12 @@ final class PaymentFront: Sendable {
         }
     }
 
-    private func refuseForm(_ completion: @Sendable (PaymentAnswer) -> Void) {
+    /// Refuses what does not reach the desk.
+    private func refuse(_ reason: DeclineReason, _ completion: @Sendable (PaymentAnswer) -> Void) {
         desk.counters.add(.total)
         desk.counters.add(.declined)
-        completion(PaymentAnswer(answer: .refused(.badRequest), body: Answers.declined(.badRequest)))
+        if reason == .serverBusy { desk.counters.add(.serverBusy) }
+        completion(PaymentAnswer(answer: .refused(reason), body: Answers.declined(reason)))
     }
 
     func stop() { isStopping.store(true, ordering: .relaxed) }

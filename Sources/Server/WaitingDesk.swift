@@ -18,6 +18,8 @@ final class WaitingDesk: PaymentDesk {
 
     var isReady: Bool { false }
 
+    func isFull(for request: RequestID?) -> Bool { false }
+
     func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void) {
         let reply = log.reply(to: submission)
         counters.add(.total)

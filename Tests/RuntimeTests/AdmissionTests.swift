@@ -74,6 +74,31 @@ import Testing
         #expect(world.count(.breakerShortCircuit) == (obstacle.reason == .clearingUnavailable ? 1 : 0))
     }
 
+    /// Goal: that there is no room can be told by any thread, and never of a request_id of which something is known.
+    @Test func fullness() async throws {
+        let world = World {
+            $0.inFlightMax = 1
+            $0.queueMax = 1
+        }
+        func isFull(_ name: String?) -> Bool { world.coordinator.isFull(for: name.flatMap { RequestID($0) }) }
+        try await world.pay("made")
+        try await world.idle()
+        world.clearing.votes.hold()
+        let first = world.submit("in-flight")
+        try await world.settle()
+        #expect(!isFull("new") && !isFull(nil), "the queue has a place")
+        let second = world.submit("queued")
+        try await world.settle()
+        #expect(isFull("new") && isFull(nil))
+        #expect(!isFull("made") && !isFull("in-flight"))
+        #expect(try await world.pay("new") == Reply(.refused(.serverBusy)), "it is what would be answered")
+        world.clearing.votes.answer(.yes(authorizationCode: "X"))
+        world.clearing.votes.release(.yes(authorizationCode: "X"))
+        #expect(try await first.reply().answer.text == "APPROVED")
+        #expect(try await second.reply().answer.text == "APPROVED")
+        #expect(!isFull("new"))
+    }
+
     /// Goal: what was refused before it was begun may be sent again when the obstacle is gone.
     @Test func aRefusedPaymentMayBeSentAgain() async throws {
         let world = World()

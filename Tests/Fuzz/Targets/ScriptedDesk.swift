@@ -12,6 +12,7 @@ import Telemetry
 final class ScriptedDesk: PaymentDesk {
     let counters = Counters()
     let isReady = false
+    func isFull(for request: RequestID?) -> Bool { false }
     private let holdsAnswers: Bool
     private let held = Mutex<[@Sendable () -> Void]>([])
 
