@@ -31,15 +31,16 @@ struct StepMemoryTests {
         for batch in 0..<80 {
             let writes = try course.writes(for: stores[0])
             let isCommitted = course.chance(3, of: 4)
-            let outcomes = try [
-                take(writes, stores[0], &next, isCommitted: false) { StepMemory() },
-                take(writes, stores[1], &next, isCommitted: false) { memory },
-                take(writes, stores[0], &next, isCommitted: isCommitted, keepsNext: true) { StepMemory() },
-                take(writes, stores[1], &next, isCommitted: isCommitted) { memory },
-            ]
-            #expect(Set(outcomes).count == 1, "seed \(course.seed), batch \(batch)")
+            let places = "seed \(course.seed), batch \(batch)"
+            for isCommitted in isCommitted ? [false, true] : [false, false] {
+                let plain = try take(writes, stores[0], from: next, isCommitted: isCommitted, nil)
+                let remembering = try take(writes, stores[1], from: next, isCommitted: isCommitted, memory)
+                #expect(plain.outcomes == remembering.outcomes, "\(places)")
+                #expect(plain.next == remembering.next, "\(places)")
+                if isCommitted { next = plain.next }
+            }
             if let change = course.change() { for store in stores { try change(store) } }
-            #expect(try content(of: stores[0]) == content(of: stores[1]), "seed \(course.seed), batch \(batch)")
+            #expect(try content(of: stores[0]) == content(of: stores[1]), "\(places)")
         }
     }
 
@@ -79,26 +80,27 @@ struct StepMemoryTests {
 
     /// Takes the steps in one transaction.
     ///
-    /// - Parameter keepsNext: for the first of two logs that are to be at the same place.
-    /// - Returns: what became of the steps.
+    /// - Parameter memory: without one nothing is kept from step to step.
+    /// - Returns: what became of the steps, and the position after them.
     private static func take(
-        _ writes: [LogWrite], _ store: LogStore, _ next: inout LSN, isCommitted: Bool, keepsNext: Bool = false,
-        _ memory: () -> StepMemory
-    ) throws -> [String] {
+        _ writes: [LogWrite], _ store: LogStore, from first: LSN, isCommitted: Bool, _ memory: StepMemory?
+    ) throws -> (outcomes: [String], next: LSN) {
         let txn = try WriteTransaction(store.environment)
-        var lsn = next
+        var context = StepContext(now: Sample.startedAt, nextLSN: first, memory: memory ?? StepMemory())
         var outcomes: [String] = []
         for write in writes {
-            var context = StepContext(now: Sample.startedAt, nextLSN: lsn, memory: memory())
+            if memory == nil {
+                try store.writeStates(txn, &context)
+                context = StepContext(now: Sample.startedAt, nextLSN: context.nextLSN)
+            }
             let outcome = try store.take(write, txn, &context)
             outcomes.append("\(outcome.receipt(writtenAt: Sample.startedAt))")
-            lsn = context.nextLSN
         }
-        guard isCommitted else { return outcomes }
-        try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(lsn))
+        guard isCommitted else { return (outcomes, context.nextLSN) }
+        try store.writeStates(txn, &context)
+        try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(context.nextLSN))
         try txn.commit()
-        if !keepsNext { next = lsn }
-        return outcomes
+        return (outcomes, context.nextLSN)
     }
 
     /// All keys and values but those of `meta`, which has the owner.
@@ -142,6 +144,7 @@ private struct Course {
     private mutating func write(_ decisions: [TransactionID: ActiveTransaction.Decision]) -> LogWrite {
         let number = UInt64.random(in: (newest > 8 ? newest - 8 : 1)...max(1, newest), using: &generator)
         switch Int.random(in: 0..<10, using: &generator) {
+        case 0 where newest > 0: return .begin(Sample.begin(number + 1_000_000, request: "request-\(number)"))
         case 0, 1, 2:
             newest += 1
             return .begin(Sample.begin(newest))

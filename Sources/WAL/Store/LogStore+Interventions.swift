@@ -20,7 +20,7 @@ extension LogStore {
             guard let first = state.proposal, first.record.agrees(with: record) else {
                 let lsn = try append(.resolutionProposed(record), txn, &context)
                 state.proposal = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
-                try put(state, txn, &context)
+                context.put(state)
                 return .proposed(record, lsn)
             }
             guard !first.record.warrant.isBySameActor(as: record.warrant) else {
@@ -30,7 +30,7 @@ extension LogStore {
         _ = try append(.resolved(record), txn, &context)
         let decision = try write(resolving.decision, over: state.decision, txn, &context)
         let resolved = state.resolved(resolving, decision: decision)
-        try put(resolved, txn, &context)
+        context.put(resolved)
         if resolving.dropsReversal { try txn.delete(reversals, Keys.transaction(record.transaction)) }
         try claim(for: resolved, txn, &context)
         return .resumed(resolved)
@@ -54,7 +54,7 @@ extension LogStore {
         let undecided = ActiveTransaction.Decision.undecided
         let decision = try write(record.decision(now: context.now), over: undecided, txn, &context)
         let state = ActiveTransaction(begin: begin, decision: decision, acknowledged: [:])
-        try put(state, txn, &context)
+        context.put(state)
         // A request_id that somebody has claimed since is theirs.
         let request = record.begin.intent.requestID
         if !record.isNameless, try txn.reading.get(requests, Keys.request(request)) == nil {
@@ -80,7 +80,7 @@ extension LogStore {
             parking = Durable(attestedByLog: parked, lsn: lsn, writtenAt: context.now)
         }
         let state = ended.reopened(record, parking: parking)
-        try put(state, txn, &context)
+        context.put(state)
         try claim(for: state, txn, &context)
         return .resumed(state)
     }
@@ -114,6 +114,8 @@ extension LogStore {
     func releaseQuarantined(
         _ record: QuarantineReleasedRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
+        // A value of `active` goes back only where nothing is.
+        try writeStates(txn, &context)
         let key = Keys.record(LSN(rawValue: record.number))
         guard let bytes = try txn.reading.get(quarantine, key) else {
             return .refused(.notInQuarantine("there is no number \(record.number) in the quarantine"))

@@ -67,15 +67,7 @@ extension LogStore {
         _ record: BeginRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         let request = record.intent.requestID
-        if let bytes = try txn.reading.get(requests, RequestKey(request)) {
-            do throws(ValueFault) {
-                return .refused(.requestClaimed(try claim(bytes, of: request, in: txn.reading)))
-            } catch {
-                // Something was done under this request_id and we cannot read what: doing it again may charge twice.
-                // The look-up that comes before every BEGIN throws for such an entry, so this is a race at most.
-                return .refused(.full)
-            }
-        }
+        if try txn.reading.get(requests, RequestKey(request)) != nil { return try refuse(request, txn, &context) }
         if let same = try loadActive(record.transaction, txn, &context) {
             // A transaction has one BEGIN. Random numbers of 128 bits do not meet; a repeated call may.
             return .refused(
@@ -85,9 +77,25 @@ extension LogStore {
         let lsn = try append(.begin(record), txn, &context)
         let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
         let state = ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:])
-        try put(state, txn, &context)
+        context.put(state)
         try putClaim(of: state, .preparing, txn, &context)
         return .begun(record, lsn)
+    }
+
+    /// The answer to a BEGIN whose request_id is there.
+    private func refuse(
+        _ request: RequestID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    ) throws(LMDBFailure) -> StepOutcome {
+        // The claim is read together with `active`.
+        try writeStates(txn, &context)
+        guard let bytes = try txn.reading.get(requests, RequestKey(request)) else { return .refused(.full) }
+        do throws(ValueFault) {
+            return .refused(.requestClaimed(try claim(bytes, of: request, in: txn.reading)))
+        } catch {
+            // Something was done under this request_id and we cannot read what: doing it again may charge twice.
+            // The look-up that comes before every BEGIN throws for such an entry, so this is a race at most.
+            return .refused(.full)
+        }
     }
 
     private func commit(
@@ -99,7 +107,7 @@ extension LogStore {
         guard state.decision == .undecided else { return .refused(.alreadyDecided(state.decision)) }
         let lsn = try append(.commit(record), txn, &context)
         state.decision = .commit(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        try put(state, txn, &context)
+        context.put(state)
         // The request's entry, on a page of its own, goes on saying that it is open: until the end `active` tells more. Unless it says
         // that the outcome is in doubt.
         if state.isParked { try setClaim(of: state, to: .committing, txn, &context) }
@@ -117,7 +125,7 @@ extension LogStore {
         // The claim is settled against the state before the decision: a released one still points to us here.
         try settleClaim(of: state, record, txn, &context)
         state.decision = .abort(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        try put(state, txn, &context)
+        context.put(state)
         if let task = record.reversal {
             precondition(task.transaction == record.transaction, "a reversal of another transaction")
             try txn.put(reversals, Keys.transaction(task.transaction), StateCodec.encode(task))
@@ -134,7 +142,7 @@ extension LogStore {
         }
         _ = try append(.acknowledged(record), txn, &context)
         state.acknowledged[record.participant] = record.proof
-        try put(state, txn, &context)
+        context.put(state)
         return .noted
     }
 
@@ -153,8 +161,7 @@ extension LogStore {
             if state.isParked { try settleClaim(of: state, abort.record, txn, &context) }
         case (.aborted, .commit), (.aborted, .undecided): break
         }
-        try txn.delete(active, TransactionKey(record.transaction))
-        context.memory.forget(record.transaction)
+        context.end(record.transaction)
         return .noted
     }
 
@@ -166,7 +173,7 @@ extension LogStore {
         }
         let lsn = try append(.parked(record), txn, &context)
         state.park(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        try put(state, txn, &context)
+        context.put(state)
         try retakeClaim(of: state, to: .heuristic, txn, &context)
         return .parked(record, lsn)
     }

@@ -48,6 +48,8 @@ struct StepContext {
     /// Whether `meta` holds `nextLSN` as it is.
     var hasAdvanced = false
     var quarantined = 0
+    /// What the steps made of `active` and is not written yet: the last state of each transaction, `nil` where it has ended.
+    fileprivate var states: [TransactionID: ActiveTransaction?] = [:]
     /// The latest time of what was trimmed.
     var trimmedUntil: WallTime?
     /// Transactions whose state was set aside in this batch.
@@ -57,6 +59,18 @@ struct StepContext {
         self.now = now
         self.nextLSN = nextLSN
         self.memory = memory
+    }
+
+    /// Of the steps of one batch the last state is written, with ``LogStore/writeStates(_:_:)``.
+    mutating func put(_ state: ActiveTransaction) {
+        states.updateValue(state, forKey: state.transaction)
+        hasWritten = true
+    }
+
+    /// The transaction is no longer active.
+    mutating func end(_ transaction: TransactionID) {
+        states.updateValue(nil, forKey: transaction)
+        hasWritten = true
     }
 }
 
@@ -74,20 +88,31 @@ extension LogStore {
         return lsn
     }
 
-    func put(
-        _ state: ActiveTransaction, _ txn: borrowing WriteTransaction, _ context: inout StepContext
+    /// Writes what the steps made of `active`: before the commit, and before that tree is read by anything but ``loadActive(_:_:_:)``.
+    func writeStates(
+        _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) {
-        StateCodec.encode(state, into: &context.memory.writer)
-        let bytes = context.memory.writer.written
-        try txn.put(active, TransactionKey(state.transaction), bytes)
-        context.memory.note(state, storedAs: bytes)
-        context.hasWritten = true
+        guard !context.states.isEmpty else { return }
+        // In the order of the tree, so that neighbours are written one after the other.
+        for transaction in context.states.keys.sorted() {
+            if case .some(.some(let state)) = context.states[transaction] {
+                StateCodec.encode(state, into: &context.memory.writer)
+                let bytes = context.memory.writer.written
+                try txn.put(active, TransactionKey(transaction), bytes)
+                context.memory.note(state, storedAs: bytes)
+            } else {
+                try txn.delete(active, TransactionKey(transaction))
+                context.memory.forget(transaction)
+            }
+        }
+        context.states = [:]
     }
 
     /// The state of a transaction; `nil` if it is not active. A damaged one is set aside.
     func loadActive(
         _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> ActiveTransaction? {
+        if let state = context.states[transaction] { return state }
         guard let bytes = try txn.reading.get(active, TransactionKey(transaction)) else { return nil }
         if let state = context.memory.state(of: transaction, storedAs: bytes) { return state }
         do throws(ValueFault) {

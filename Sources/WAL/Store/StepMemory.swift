@@ -10,11 +10,16 @@ final class StepMemory {
     /// Where a value is put together before it goes to its tree.
     var writer = ByteWriter(capacity: 1024)
 
-    private struct Known {
+    private final class Known {
         var state: ActiveTransaction
         var bytes: [UInt8]
         /// The entry of its request, as it was written last.
         var claim: [UInt8] = []
+
+        init(_ state: ActiveTransaction, _ stored: UnsafeRawBufferPointer) {
+            self.state = state
+            bytes = Array(stored)
+        }
     }
 
     private var known: [TransactionID: Known] = [:]
@@ -27,9 +32,14 @@ final class StepMemory {
 
     /// - Parameter stored: what the state was decoded from, or what it was encoded as.
     func note(_ state: ActiveTransaction, storedAs stored: UnsafeRawBufferPointer) {
-        if known.count >= LogLimits.decodedStatesMax, known[state.transaction] == nil { known = [:] }
-        let claim = known[state.transaction]?.claim ?? []
-        known[state.transaction] = Known(state: state, bytes: Array(stored), claim: claim)
+        if let known = known[state.transaction] {
+            known.state = state
+            known.bytes.removeAll(keepingCapacity: true)
+            known.bytes.append(contentsOf: stored)
+        } else {
+            if known.count >= LogLimits.decodedStatesMax { known = [:] }
+            known[state.transaction] = Known(state, stored)
+        }
     }
 
     /// Whether `stored`, the entry of a request, is one that was written for this transaction.

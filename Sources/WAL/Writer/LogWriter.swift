@@ -201,6 +201,7 @@ final class LogWriter: @unchecked Sendable {
         do throws(LMDBFailure) {
             let txn = try WriteTransaction(store.environment)
             try body(txn, &context)
+            try store.writeStates(txn, &context)
             guard context.hasWritten else { return true }
             if context.hasAdvanced {
                 try txn.put(store.meta, Keys.nextLSN, MetaCodec.encodeNext(context.nextLSN))
