@@ -61,6 +61,25 @@ struct StepMemoryTests {
         }
     }
 
+    /// Goal: a claim is known again from the first step on, and is another's when other bytes are there.
+    @Test func claimIsKnown() {
+        let memory = StepMemory()
+        func entry(_ transaction: UInt64) -> [UInt8] {
+            StateCodec.encode(
+                RequestEntry(
+                    transaction: Sample.transaction(transaction), intent: Sample.intent(1), status: .preparing))
+        }
+        entry(1).withUnsafeBytes { bytes in
+            #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: bytes))
+            memory.noteClaim(of: Sample.transaction(1), storedAs: bytes)
+            #expect(memory.isClaim(of: Sample.transaction(1), storedAs: bytes))
+            #expect(!memory.isClaim(of: Sample.transaction(2), storedAs: bytes))
+        }
+        entry(2).withUnsafeBytes { #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: $0)) }
+        memory.forget(Sample.transaction(1))
+        entry(1).withUnsafeBytes { #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: $0)) }
+    }
+
     /// Goal: what is remembered is bounded, and what was let go is decoded again.
     @Test func memoryIsBounded() {
         let memory = StepMemory()

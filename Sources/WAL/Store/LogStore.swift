@@ -61,6 +61,9 @@ struct StepContext {
         self.memory = memory
     }
 
+    /// So many steps come: their states are not to be moved while they become more.
+    mutating func expect(steps: Int) { states.reserveCapacity(steps) }
+
     /// Of the steps of one batch the last state is written, with ``LogStore/writeStates(_:_:)``.
     mutating func put(_ state: ActiveTransaction) {
         states.updateValue(state, forKey: state.transaction)

@@ -11,15 +11,11 @@ final class StepMemory {
     var writer = ByteWriter(capacity: 1024)
 
     private final class Known {
-        var state: ActiveTransaction
-        var bytes: [UInt8]
+        /// `nil` until the state is in its tree for the first time.
+        var state: ActiveTransaction?
+        var bytes: [UInt8] = []
         /// The entry of its request, as it was written last.
         var claim: [UInt8] = []
-
-        init(_ state: ActiveTransaction, _ stored: UnsafeRawBufferPointer) {
-            self.state = state
-            bytes = Array(stored)
-        }
     }
 
     private var known: [TransactionID: Known] = [:]
@@ -32,14 +28,9 @@ final class StepMemory {
 
     /// - Parameter stored: what the state was decoded from, or what it was encoded as.
     func note(_ state: ActiveTransaction, storedAs stored: UnsafeRawBufferPointer) {
-        if let known = known[state.transaction] {
-            known.state = state
-            known.bytes.removeAll(keepingCapacity: true)
-            known.bytes.append(contentsOf: stored)
-        } else {
-            if known.count >= LogLimits.decodedStatesMax { known = [:] }
-            known[state.transaction] = Known(state, stored)
-        }
+        let known = place(of: state.transaction)
+        known.state = state
+        Self.copy(stored, to: &known.bytes)
     }
 
     /// Whether `stored`, the entry of a request, is one that was written for this transaction.
@@ -49,10 +40,23 @@ final class StepMemory {
     }
 
     func noteClaim(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) {
-        known[transaction]?.claim = Array(stored)
+        Self.copy(stored, to: &place(of: transaction).claim)
     }
 
     func forget(_ transaction: TransactionID) { known[transaction] = nil }
+
+    private func place(of transaction: TransactionID) -> Known {
+        if let known = known[transaction] { return known }
+        if known.count >= LogLimits.decodedStatesMax { known = [:] }
+        let fresh = Known()
+        known[transaction] = fresh
+        return fresh
+    }
+
+    private static func copy(_ stored: UnsafeRawBufferPointer, to kept: inout [UInt8]) {
+        kept.removeAll(keepingCapacity: true)
+        kept.append(contentsOf: stored)
+    }
 
     private static func areSame(_ kept: [UInt8], _ stored: UnsafeRawBufferPointer) -> Bool {
         guard let start = stored.baseAddress, !kept.isEmpty, kept.count == stored.count else { return false }

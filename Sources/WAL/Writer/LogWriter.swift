@@ -175,13 +175,13 @@ final class LogWriter: @unchecked Sendable {
         takingBegins: Bool
     ) -> Bool {
         inTransaction(now) { txn, context throws(LMDBFailure) in
+            context.expect(steps: range.count)
             for index in range {
-                let step = steps[index]
-                if step.isBegin, !takingBegins {
+                if !takingBegins, steps[index].isBegin {
                     outcomes[index] = .refused(.full)
                     continue
                 }
-                switch step.work {
+                switch steps[index].work {
                 case .step(let write, _): outcomes[index] = try store.take(write, txn, &context)
                 case .setAside(let places):
                     for place in places { try setAsideIfStillDamaged(place, txn, &context) }
@@ -295,8 +295,8 @@ final class LogWriter: @unchecked Sendable {
     /// All completions of a batch in one closure, in the order of the steps.
     private func hand(over steps: [QueuedStep], _ results: [Result<LogReceipt, LogRefusal>]) {
         var isAwaited = false
-        for step in steps {
-            switch step.work {
+        for index in steps.indices {
+            switch steps[index].work {
             case .step, .flush: isAwaited = true
             case .trim(let retention, let askedAt, let stepsMax, let completion):
                 trims.append(
@@ -306,9 +306,9 @@ final class LogWriter: @unchecked Sendable {
         }
         guard isAwaited else { return }
         deliver {
-            for (step, result) in zip(steps, results) {
-                switch step.work {
-                case .step(_, let completion): completion(result)
+            for index in steps.indices {
+                switch steps[index].work {
+                case .step(_, let completion): completion(results[index])
                 case .flush(let completion): completion()
                 case .trim, .setAside: break
                 }
