@@ -9,9 +9,10 @@ public enum PostgresLimits {
 
     /// Connections of one database's pool.
     public static let poolConnections = 1...512
-    /// Connections that begin to be made at the start of the pool, and with each that is made: the first of them can be used while the
-    /// server is busy with the others.
-    public static let poolGrowth = 2
+    /// Connections of the pool that are made at once at the start, and the pause before each further one: to begin a backend takes
+    /// milliseconds of a processor, which what a start has to do needs as well.
+    public static let poolConnectionsFirst = 2
+    public static let poolGrowthPause = Milliseconds(10)
     /// Any time limit in a configuration, milliseconds.
     public static let settingMilliseconds: ClosedRange<Int64> = 1...3_600_000
 

@@ -34,7 +34,7 @@ final class DatabaseCore: @unchecked Sendable {
     private(set) var control: DatabaseLink?
     private(set) var pool: [DatabaseLink] = []
     /// Those of the pool that were ever told to connect: the first so many.
-    private var poolStarted = 0
+    var poolStarted = 0
     private var idle: [DatabaseLink] = []
 
     var controlPhase = ControlPhase.away
@@ -333,22 +333,8 @@ final class DatabaseCore: @unchecked Sendable {
 }
 
 extension DatabaseCore {
-    /// Makes the pool's connections: those that were there before at once, new ones a few at a time.
-    func connectPool() {
-        for link in pool[..<poolStarted] { link.connect() }
-        growPool()
-    }
-
-    private func growPool() {
-        guard poolStarted < pool.count, !isOver else { return }
-        let next = pool[poolStarted...].prefix(PostgresLimits.poolGrowth)
-        poolStarted += next.count
-        for link in next { link.connect() }
-    }
-
     /// A link that has nothing to do.
     fileprivate func offer(_ link: DatabaseLink) {
-        growPool()
         idle.append(link)
         dispatch()
     }
