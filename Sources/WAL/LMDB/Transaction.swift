@@ -143,6 +143,18 @@ struct WriteTransaction: ~Copyable {
         try LMDBFailure.check(bytes.withUnsafeBytes { store(database, key, $0, 0) }, "mdb_put")
     }
 
+    /// Puts a value in where nothing is.
+    ///
+    /// - Returns: whether it is there now; false if something else is, which was left as it is.
+    func putNew(
+        _ database: Database, _ key: some StoredKey, _ bytes: UnsafeRawBufferPointer
+    ) throws(LMDBFailure) -> Bool {
+        let code = store(database, key, bytes, UInt32(MDB_NOOVERWRITE))
+        if code == MDB_KEYEXIST { return false }
+        try LMDBFailure.check(code, "mdb_put")
+        return true
+    }
+
     private func store(
         _ database: Database, _ key: some StoredKey, _ bytes: UnsafeRawBufferPointer, _ flags: UInt32
     ) -> Int32 {

@@ -67,18 +67,23 @@ extension LogStore {
         _ record: BeginRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         let request = record.intent.requestID
-        if try txn.reading.get(requests, RequestKey(request)) != nil { return try refuse(request, txn, &context) }
         if let same = try loadActive(record.transaction, txn, &context) {
             // A transaction has one BEGIN. Random numbers of 128 bits do not meet; a repeated call may.
-            return .refused(
-                .requestClaimed(
-                    RequestEntry(transaction: same.transaction, intent: same.begin.record.intent, status: .preparing)))
+            let entry = RequestEntry(
+                transaction: same.transaction, intent: same.begin.record.intent, status: .preparing)
+            let isClaimed = try txn.reading.get(requests, RequestKey(request)) != nil
+            return isClaimed ? try refuse(request, txn, &context) : .refused(.requestClaimed(entry))
         }
+        // One look for both, whether the request_id is there and where its entry belongs; and the last thing that refuses.
+        let entry = RequestEntry(transaction: record.transaction, intent: record.intent, status: .preparing)
+        StateCodec.encode(entry, into: &context.memory.writer)
+        guard try txn.putNew(requests, RequestKey(request), context.memory.writer.written) else {
+            return try refuse(request, txn, &context)
+        }
+        context.memory.noteClaim(of: record.transaction, storedAs: context.memory.writer.written)
         let lsn = try append(.begin(record), txn, &context)
         let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
-        let state = ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:])
-        context.put(state)
-        try putClaim(of: state, .preparing, txn, &context)
+        context.put(ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:]))
         return .begun(record, lsn)
     }
 

@@ -47,7 +47,7 @@ final class StepMemory {
 
     private func place(of transaction: TransactionID) -> Known {
         if let known = known[transaction] { return known }
-        if known.count >= LogLimits.decodedStatesMax { known = [:] }
+        if known.count >= LogLimits.decodedStatesMax { known.removeAll(keepingCapacity: true) }
         let fresh = Known()
         known[transaction] = fresh
         return fresh
