@@ -83,10 +83,11 @@ final class TestServer: Sendable {
 
     private let events: EventBox
 
-    /// Waits until it is available.
+    /// Waits until it is available with all of its connections, which are made one after the other.
     convenience init(ready target: PostgresCluster.Database, lockTimeout: Milliseconds = Milliseconds(300)) throws {
         try self.init(target, lockTimeout: lockTimeout)
         try #require(firstAttempt() == .available)
+        try eventually { try statistics().connectionsReady == 4 }
     }
 
     var fatal: [String] { events.fatal.withLock { $0 } }
