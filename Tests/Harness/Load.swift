@@ -11,6 +11,8 @@ struct LoadPlan: Sendable {
     var merchants = 10
     /// Of the requests whose answer was lost, each how-manieth is sent again (0: none). The others stay unknown.
     var resendsLostEvery = 2
+    /// Whether a client that finds no server waits for one. If not, its payment counts as lost.
+    var awaitsServer = true
 }
 
 /// Clients that pay, each on a connection of its own and a thread of its own, through crashes of the server.
@@ -121,6 +123,7 @@ final class Load: Sendable {
                     client = made
                     return made
                 } catch let error as ConnectionError {
+                    guard load.plan.awaitsServer else { throw ConnectionError.broken("nobody listens") }
                     guard !deadline.hasPassed else {
                         throw HarnessError("no server within \(Limits.reconnect): \(error)")
                     }
