@@ -122,6 +122,12 @@ struct CoordinatorBenchmark: ParsableCommand {
             Ratio(
                 "coordinator at its best in-flight count to pgbench's best", of: ours.values, to: theirs.values,
                 floor: 0.80, goal: 0.95))
+        if combined, let combined = Series.best(of: rates("pgbench combined", clients)) {
+            report.ratios.append(
+                Ratio(
+                    "the same to pgbench's best with all up to PREPARE TRANSACTION in one message", of: ours.values,
+                    to: combined.values))
+        }
         if inFlight.contains(64) {
             report.ratios.append(
                 Ratio(
