@@ -34,6 +34,14 @@ import Testing
         #expect(chart.throughput[0].points[1] == .init(inFlight: 64, median: 5100, least: 5000, most: 5200))
         #expect(chart.latency.map(\.percentile) == [.p50, .p99])
         #expect(chart.latency.map { $0.points[0].median } == [3.1, 9])
+        #expect(chart.throughputName == "payments a second" && chart.loadName == "in flight")
+    }
+
+    @Test("Goal: the axes are called what was counted and what was raised")
+    func axes() throws {
+        let appends = Series(label: "log small appends", unit: "1/s", parameters: ["waiting": "8"], values: [1])
+        let chart = try #require(Chart(Self.report([appends])))
+        #expect(chart.throughputName == "a second" && chart.loadName == "waiting")
     }
 
     @Test("Goal: other parameters tell lines apart, and a report without a number in flight is not drawn")

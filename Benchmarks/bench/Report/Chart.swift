@@ -27,8 +27,12 @@ struct Chart: Equatable {
     let title: String
     /// Every subject that has a line, in the order of the report.
     let subjects: [String]
+    /// What the axis of loads is called: the parameter's name.
+    let loadName: String
     /// Payments, or whatever was counted, a second.
     let throughput: [Line]
+    /// What the axis of throughput is called.
+    let throughputName: String
     /// Milliseconds.
     let latency: [Line]
 
@@ -46,6 +50,8 @@ struct Chart: Equatable {
         guard !lines.subjects.isEmpty else { return nil }
         title = report.benchmark
         subjects = lines.subjects
+        loadName = lines.loadName.replacing("_", with: " ")
+        throughputName = lines.countsPayments ? "payments a second" : "a second"
         throughput = lines.lines(of: nil)
         latency = Percentile.allCases.flatMap { lines.lines(of: $0) }
     }
@@ -58,6 +64,9 @@ struct Chart: Equatable {
         }
 
         private(set) var subjects: [String] = []
+        private(set) var loadName = ""
+        /// Whether every throughput is one of payments.
+        private(set) var countsPayments = true
         private var points: [Key: [Point]] = [:]
 
         mutating func add(_ series: Series) {
@@ -73,7 +82,9 @@ struct Chart: Equatable {
             } else {
                 guard series.unit == "1/s" else { return }
                 scale = 1
+                if words.last != "payments" { countsPayments = false }
             }
+            if loadName.isEmpty { loadName = name }
             if words.count > 1, percentile != nil || Chart.countedWords.contains(words[words.count - 1]) {
                 words.removeLast()
             }

@@ -40,7 +40,7 @@ struct ChartDrawing {
 
     private mutating func draw() {
         let panels = [
-            Panel(name: "payments a second", lines: chart.throughput, scale: Scale.fromZero),
+            Panel(name: chart.throughputName, lines: chart.throughput, scale: Scale.fromZero),
             Panel(name: "latency, ms", lines: chart.latency, scale: Scale.powersOfTen),
         ].filter { !$0.lines.isEmpty }
         let legendRows = (chart.subjects.count + Self.legendColumns - 1) / Self.legendColumns
@@ -91,7 +91,8 @@ struct ChartDrawing {
             svg.text(Scale.text(tick), x: x(tick), y: bottom + 19, anchor: .middle, color: Self.ink)
         }
         svg.text(
-            "in flight", x: (Self.left + Self.width - Self.right) / 2, y: bottom + 37, anchor: .middle, color: Self.ink)
+            chart.loadName, x: (Self.left + Self.width - Self.right) / 2, y: bottom + 37, anchor: .middle,
+            color: Self.ink)
         svg.text(name, x: 16, y: (top + bottom) / 2, anchor: .middle, color: Self.ink, isUpright: true)
         if lines.contains(where: { $0.percentile == .p99 }) {
             svg.text(
