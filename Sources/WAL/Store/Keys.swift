@@ -27,14 +27,14 @@ enum Keys {
         return UInt8(digits).map(DatabaseIndex.init(rawValue:))
     }
 
-    static func record(_ lsn: LSN) -> [UInt8] { bigEndian(lsn.rawValue) }
+    static func record(_ lsn: LSN) -> [UInt8] { RecordKey(lsn).withStoredBytes { Array($0) } }
 
     static func lsn(from key: UnsafeRawBufferPointer) -> LSN? {
         guard key.count == 8 else { return nil }
         return LSN(rawValue: UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)))
     }
 
-    static func transaction(_ id: TransactionID) -> [UInt8] { bigEndian(id.high) + bigEndian(id.low) }
+    static func transaction(_ id: TransactionID) -> [UInt8] { TransactionKey(id).withStoredBytes { Array($0) } }
 
     static func transaction(from key: UnsafeRawBufferPointer) -> TransactionID? {
         guard key.count == 16 else { return nil }
@@ -43,18 +43,14 @@ enum Keys {
             low: UInt64(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }
 
-    static func request(_ id: RequestID) -> [UInt8] { Array(id.text.utf8) }
+    static func request(_ id: RequestID) -> [UInt8] { RequestKey(id).withStoredBytes { Array($0) } }
 
     static func request(from key: UnsafeRawBufferPointer) -> RequestID? {
         String(validating: key, as: UTF8.self).flatMap(RequestID.init(_:))
     }
-
-    private static func bigEndian(_ value: UInt64) -> [UInt8] {
-        withUnsafeBytes(of: value.bigEndian) { Array($0) }
-    }
 }
 
-// The keys that every step needs, as they are in ``Keys``, made where they are needed and without memory of their own.
+// The keys that every step needs, made where they are needed and without memory of their own. ``Keys`` gives the same as arrays.
 
 struct RecordKey: StoredKey {
     let lsn: LSN
