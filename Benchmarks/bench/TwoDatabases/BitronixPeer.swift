@@ -76,6 +76,9 @@ final class BitronixPeer {
         return Throughput(perSecond: numbers[0] / numbers[1], p50: numbers[2], p99: numbers[3])
     }
 
+    /// Processor time of all of its processes so far.
+    var cpuMicroseconds: Double { CPUTime.ofProcess(process.processIdentifier) }
+
     /// Ends it: by the end of its input, else by a signal.
     func stop() {
         Interruption.forget("bitronix")

@@ -27,12 +27,18 @@ struct TwoDatabasesBenchmark: ParsableCommand {
     @Option(help: "PostgreSQL clusters: 1 with both databases, which share its write-ahead log, or 2 with one each.")
     var clusters = 1
 
-    /// Payments in flight: of ours, of the client without a log, threads of Bitronix.
-    private static let ours = [1, 8, 32, 64, 256]
+    @Option(parsing: .upToNextOption, help: "Payments of ours in flight, for each level.")
+    var inFlight = [1, 8, 32, 64, 256]
+
+    @Option(help: "Connections of ours to each database.")
+    var connections = 16
+
+    @Flag(help: "Leaves the others out: for a look at ours with a profiler.")
+    var alone = false
+
+    /// Transactions in flight of the client without a log, threads of Bitronix.
     private static let ceiling = [1, 8, 16, 32, 64]
     private static let threads = [16, 32, 64]
-    /// Of ours to each database.
-    private static let connections = 32
     private static let secondsDefault = 4.0
     private static let secondsQuick = 0.5
     private static let warmUpDefault = 25.0
@@ -42,9 +48,18 @@ struct TwoDatabasesBenchmark: ParsableCommand {
     private static let ceilingFloor = 0.65
     private static let ceilingGoal = 0.80
     private static let bitronixFloor = 2.5
+    /// In microseconds, with what they are called.
+    private static let quantities = [
+        ("p50", "p50"), ("p99", "p99"), ("cpu", "own CPU a payment"), ("postgresql_cpu", "PostgreSQL's CPU a payment"),
+    ]
 
     func validate() throws {
         guard (1...2).contains(clusters) else { throw ValidationError("--clusters is 1 or 2") }
+        guard !inFlight.isEmpty, inFlight.allSatisfy({ (1...512).contains($0) }) else {
+            throw ValidationError("--in-flight is from 1 to 512")
+        }
+        guard (1...160).contains(connections) else { throw ValidationError("--connections is from 1 to 160") }
+        guard !(alone && bitronix) else { throw ValidationError("--alone leaves Bitronix out") }
         guard (0.1...600).contains(measured) else { throw ValidationError("--seconds is from 0.1 to 600") }
         guard (0...600).contains(warming) else { throw ValidationError("--warm-up is from 0 to 600") }
     }
@@ -63,8 +78,8 @@ struct TwoDatabasesBenchmark: ParsableCommand {
         let words = Words()
         // First of all: it makes the tables.
         let node = try BenchNode(
-            directory: workspace.path + "/state", databases: uris, connections: Self.connections,
-            inFlight: Self.ours.max() ?? 1)
+            directory: workspace.path + "/state", databases: uris, connections: connections,
+            inFlight: inFlight.max() ?? 1)
         defer { node.close() }
         let peer =
             bitronix
@@ -76,7 +91,7 @@ struct TwoDatabasesBenchmark: ParsableCommand {
         }
 
         let books = Books(started)
-        let standings = try contest(node, RawClient(uris: uris, words: words), peer, words, books).run()
+        let standings = try contest(node, RawClient(uris: uris, words: words), peer, books).run()
         tell(standings, in: &report)
         report.notes = notes
         try common.finish(report)
@@ -85,30 +100,38 @@ struct TwoDatabasesBenchmark: ParsableCommand {
     private func startClusters(in workspace: Workspace) throws -> [Cluster] {
         // Room for everybody's connections, and nothing that strikes one contestant and not the other.
         let settings = [
-            "max_connections": "500", "max_wal_size": "16GB", "checkpoint_timeout": "1h", "autovacuum": "off",
+            "max_connections": "500", "max_wal_size": "16GB", "min_wal_size": "2GB", "checkpoint_timeout": "1h",
+            "autovacuum": "off",
         ]
         return try (1...clusters).map { number in
-            try Cluster(
+            let cluster = try Cluster(
                 in: workspace, name: "postgresql-\(number)", databases: clusters == 1 ? 2 : 1, settings: settings)
+            try cluster.makeSegments(common.quick ? 8 : 64)
+            return cluster
         }
     }
 
     private func contest(
-        _ node: BenchNode, _ ceiling: RawClient, _ peer: BitronixPeer?, _ words: Words, _ books: Books
+        _ node: BenchNode, _ ceiling: RawClient, _ peer: BitronixPeer?, _ books: Books
     ) -> Contest {
         var contest = Contest(rounds: common.roundCount)
-        func add(_ contestant: Contestant, _ count: Int, _ measure: @escaping () throws -> Throughput) {
-            contest.add(contestant.name(count)) { try books.audit(measure).quantities }
+        func add(
+            _ contestant: Contestant, _ count: Int, cpu: @escaping () -> Double = CPUTime.own,
+            _ measure: @escaping () throws -> Throughput
+        ) {
+            contest.add(contestant.name(count)) { try books.audit(cpu: cpu, measure) }
         }
-        for inFlight in Self.ceiling {
+        for inFlight in alone ? [] : Self.ceiling {
             add(.ceiling, inFlight) { try ceiling.run(inFlight: inFlight, seconds: measured) }
         }
-        for inFlight in Self.ours {
+        for inFlight in inFlight {
             add(.holdfast, inFlight) { Throughput(try node.run(inFlight: inFlight, seconds: measured)) }
         }
         if let peer {
             for threads in Self.threads {
-                add(.bitronix, threads) { try peer.run(threads: threads, seconds: measured) }
+                add(.bitronix, threads, cpu: { peer.cpuMicroseconds }) {
+                    try peer.run(threads: threads, seconds: measured)
+                }
             }
         }
         return contest
@@ -116,7 +139,7 @@ struct TwoDatabasesBenchmark: ParsableCommand {
 
     private func tell(_ standings: Standings, in report: inout Report) {
         let counts: [(Contestant, [Int])] = [
-            (.holdfast, Self.ours), (.ceiling, Self.ceiling), (.bitronix, bitronix ? Self.threads : []),
+            (.holdfast, inFlight), (.ceiling, alone ? [] : Self.ceiling), (.bitronix, bitronix ? Self.threads : []),
         ]
         var best: [Contestant: Series] = [:]
         for (contestant, counts) in counts {
@@ -127,11 +150,13 @@ struct TwoDatabasesBenchmark: ParsableCommand {
             }
             best[contestant] = Series.best(of: throughput)
             report.series += throughput
-            for quantity in ["p50", "p99"] {
-                report.series += counts.map { count in
-                    standings.series(
-                        contestant.name(count), quantity, label: "\(contestant.rawValue) \(quantity)", unit: "us",
-                        parameters: ["in_flight": "\(count)"])
+            for (quantity, name) in Self.quantities {
+                report.series += counts.compactMap { count in
+                    let name = "\(contestant.rawValue) \(name)"
+                    let series = standings.series(
+                        contestant.name(count), quantity, label: name, unit: "us", parameters: ["in_flight": "\(count)"]
+                    )
+                    return series.values.isEmpty ? nil : series
                 }
             }
         }
@@ -150,8 +175,8 @@ struct TwoDatabasesBenchmark: ParsableCommand {
 
     private var notes: [String] {
         [
-            "\(clusters) PostgreSQL cluster\(clusters == 1 ? "" : "s"), tables emptied before each measurement; \(measured) s a measurement; every "
-                + "payment has a branch in each database",
+            "\(clusters) PostgreSQL cluster\(clusters == 1 ? "" : "s"), \(connections) connections of ours to each database; tables "
+                + "emptied before each measurement; \(measured) s a measurement; every payment has a branch in each database",
             "a payment's latency: ours to the answer, the others' to the second COMMIT PREPARED; throughput counts until the last "
                 + "delivery",
         ] + (bitronix ? ["Bitronix: journal forced on the same disk, warmed up for \(warming) s"] : [])
@@ -173,20 +198,33 @@ private struct Books {
     init(_ clusters: [Cluster]) { self.clusters = clusters }
 
     /// Empties the tables, so that nobody finds larger indexes than another, and looks afterwards at what was made of the payments.
-    func audit(_ measure: () throws -> Throughput) throws -> Throughput {
+    ///
+    /// - Returns: the quantities of what was measured, with the processor time of PostgreSQL and of who made the payments, in
+    ///   microseconds a payment.
+    func audit(cpu: () -> Double, _ measure: () throws -> Throughput) throws -> [String: Double] {
         for cluster in clusters {
             for database in cluster.databases {
                 try cluster.query("TRUNCATE transactions, merchant_entries RESTART IDENTITY", database: database)
             }
             try cluster.query("CHECKPOINT", database: "postgres")
         }
+        let before = (own: cpu(), postgresql: postgreSQL)
         let measured = try measure()
-        try check()
-        return measured
+        let used = cpu() - before.own
+        let payments = Double(max(1, try check()))
+        // Now backends that are closed have ended and count among what the postmaster's children used.
+        let usedByPostgreSQL = postgreSQL - before.postgresql
+        var quantities = measured.quantities
+        quantities["cpu"] = used / payments
+        quantities["postgresql_cpu"] = usedByPostgreSQL / payments
+        return quantities
     }
 
+    private var postgreSQL: Double { clusters.reduce(0) { $0 + $1.cpuMicroseconds } }
+
     /// Nothing may be left prepared, and nothing of a payment may be in one database only.
-    private func check() throws {
+    /// - Returns: how many payments were made.
+    private func check() throws -> Int {
         var rows = 0
         var entries = 0
         for cluster in clusters {
@@ -200,5 +238,6 @@ private struct Books {
         guard rows == entries, rows > 0 else {
             throw BenchmarkFailure("\(rows) payments and \(entries) entries: something was committed by half")
         }
+        return rows
     }
 }

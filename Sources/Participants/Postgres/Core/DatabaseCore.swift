@@ -59,9 +59,9 @@ final class DatabaseCore: @unchecked Sendable {
     var preparedMax = 0
     private var controlJobs = FIFO<Job>()
 
-    private var urgentJobs = FIFO<PoolJob>()
-    private var ordinaryJobs = FIFO<PoolJob>()
+    private var waitingJobs = WaitingJobs()
     var jobsWaiting = 0
+    private var pairsSent = 0
     var slots = PreparedSlots<BranchWork>()
     /// Branches that this process was asked to prepare and that are not proven to be gone. Those that voted no are not here.
     var branches: [TransactionID: BranchWork] = [:]
@@ -220,10 +220,7 @@ final class DatabaseCore: @unchecked Sendable {
     /// Gives a job to a connection, now or when one is free.
     func submit(_ job: PoolJob) {
         guard isAvailable else { return job.end(.notSent("the database is \(state)")) }
-        switch job.priority {
-        case .urgent: urgentJobs.append(job)
-        case .ordinary: ordinaryJobs.append(job)
-        }
+        waitingJobs.add(job)
         jobsWaiting += 1
         dispatch()
         guard job.isWaiting else { return }
@@ -246,20 +243,19 @@ final class DatabaseCore: @unchecked Sendable {
                 idle.removeLast()
                 continue
             }
-            guard let job = nextJob() else { return }
+            guard let job = waitingJobs.next() else { return }
             idle.removeLast()
-            jobsWaiting -= 1
-            loop.cancel(job.timer)
-            link.run(job.start(on: link, backend))
+            // Where all connections are busy two jobs share one, so that the server is woken once for both.
+            let second = idle.isEmpty ? waitingJobs.next(behind: job) : nil
+            if second != nil { pairsSent += 1 }
+            link.run(take(job, to: link, backend), behind: second.map { take($0, to: link, backend) })
         }
     }
 
-    /// Decisions and reads first: they free slots, locks and clients.
-    private func nextJob() -> PoolJob? {
-        while let job = urgentJobs.popFirst() ?? ordinaryJobs.popFirst() {
-            if job.isWaiting { return job }
-        }
-        return nil
+    private func take(_ job: PoolJob, to link: DatabaseLink, _ backend: Backend) -> Job {
+        jobsWaiting -= 1
+        loop.cancel(job.timer)
+        return job.start(on: link, backend)
     }
 
     /// No connection is left: nothing is kept waiting for its return.
@@ -268,7 +264,7 @@ final class DatabaseCore: @unchecked Sendable {
         let waiting = branches.values.filter(\.isWaiting)
         for work in waiting where !work.holdsSlot { withdraw(work, reason) }
         for work in waiting where work.holdsSlot { withdraw(work, reason) }
-        for job in urgentJobs.removeAll() + ordinaryJobs.removeAll() { withdraw(job, reason) }
+        for job in waitingJobs.removeAll() { withdraw(job, reason) }
     }
 
     // MARK: Jobs of the control connection
@@ -328,7 +324,7 @@ final class DatabaseCore: @unchecked Sendable {
             connectionsReady: pool.count { $0.backend != nil },
             connectionsBusy: pool.count { $0.backend != nil && !$0.isIdle }, jobsWaiting: jobsWaiting,
             slots: slots.capacity, slotsTaken: slots.taken, slotsWaiting: slots.waitingCount,
-            olderBackendsAlive: olderBackendsAlive)
+            pairsSent: pairsSent, olderBackendsAlive: olderBackendsAlive)
     }
 }
 

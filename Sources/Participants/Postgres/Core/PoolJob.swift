@@ -3,7 +3,9 @@ import Coordinator
 /// A job for any connection of the pool.
 final class PoolJob {
     enum Priority {
+        /// A decision or a read: leaves no transaction open, whatever becomes of it, and so may have another job behind it.
         case urgent
+        /// A branch to prepare.
         case ordinary
     }
 

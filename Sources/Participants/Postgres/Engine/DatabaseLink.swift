@@ -38,7 +38,8 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         case settingUp(LibpqConnection, RunningJob)
         /// To ``busy`` by ``run(_:)``, or ``waiting`` when the server closes it.
         case ready(LibpqConnection, Backend)
-        /// To ``ready``, through ``cleaning`` if a transaction was left open, or ``waiting`` if it breaks.
+        /// To itself with the job behind it; else to ``ready``, through ``cleaning`` if a transaction was left open, or ``waiting`` if it
+        /// breaks.
         case busy(LibpqConnection, Backend, RunningJob)
         /// A ROLLBACK is on its way: to ``ready`` or ``waiting``.
         case cleaning(LibpqConnection, Backend, RunningJob)
@@ -52,6 +53,8 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     private unowned let owner: any LinkOwner
 
     private(set) var phase = Phase.stopped
+    /// Sent together with the one that is running; its turn comes with the end of that one.
+    private var behind: RunningJob?
     /// Whether this connection has made its prepared statements.
     private(set) var hasStatements = false
     private var watch: EventLoop.Watch?
@@ -173,28 +176,28 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
 
     /// Closes the connection, for good.
     func stop() {
-        let job = takeDown()
+        let jobs = takeDown()
         phase = .stopped
-        job?.complete(.broken("the connection was closed"))
+        for job in jobs { job.complete(.broken("the connection was closed")) }
     }
 
     /// Closes the connection, tells everybody, and tries again later.
     func lose(_ reason: String, retryAfter delay: Milliseconds? = nil) {
         loop.assertOnLoop()
         let wasReady = backend != nil
-        let job = takeDown()
+        let jobs = takeDown()
         failures += 1
         let backoff = PostgresLimits.reconnectBackoff.delay(afterAttempt: failures)
         let timer = loop.schedule(after: delay ?? backoff) { [weak self] in
             self?.connect()
         }
         phase = .waiting(timer)
-        job?.complete(.broken(reason))
+        for job in jobs { job.complete(.broken(reason)) }
         owner.linkIsLost(self, wasReady: wasReady, reason)
     }
 
-    /// Lets go of socket, timers and connection; gives back the job whose completion is owed.
-    private func takeDown() -> RunningJob? {
+    /// Lets go of socket, timers and connection; gives back the jobs whose completion is owed.
+    private func takeDown() -> [RunningJob] {
         loop.cancel(connectTimer)
         connectTimer = nil
         if let watch { loop.unwatch(watch) }
@@ -203,23 +206,27 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         switch phase {
         case .waiting(let timer):
             loop.cancel(timer)
-            return nil
-        case .stopped, .resolving, .connecting, .ready: return nil
+            return []
+        case .stopped, .resolving, .connecting, .ready: return []
         case .settingUp(_, let job), .busy(_, _, let job), .cleaning(_, _, let job):
             loop.cancel(job.timer)
-            return job
+            defer { behind = nil }
+            return [job] + (behind.map { [$0] } ?? [])
         }
     }
 
     // MARK: Jobs
 
     /// Sends a job; the link has to be idle.
-    func run(_ job: Job) {
+    ///
+    /// - Parameter second: sent in the same message, so that the server finds it when it is done with the first, without having slept. The
+    ///   first must leave no transaction open, whatever becomes of it.
+    func run(_ job: Job, behind second: Job? = nil) {
         loop.assertOnLoop()
         guard case .ready(let connection, let backend) = phase else {
             preconditionFailure("a job for a link that is \(phase)")
         }
-        start(job, on: connection) { .busy(connection, backend, $0) }
+        start(job, behind: second, on: connection) { .busy(connection, backend, $0) }
     }
 
     /// The prepared statements were asked for. Where one of them failed the others may be there, so the connection is begun anew.
@@ -229,16 +236,26 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         lose("its statements could not be prepared: \(report.failure ?? "no answer")")
     }
 
-    private func start(_ job: Job, on connection: LibpqConnection, _ next: (RunningJob) -> Phase) {
-        precondition(job.statements.last?.endsSegment == true, "a job ends with a sync")
+    private func start(
+        _ job: Job, behind second: Job? = nil, on connection: LibpqConnection, _ next: (RunningJob) -> Phase
+    ) {
         let running = RunningJob(job)
         connection.forgetWarnings()
         phase = next(running)
-        for statement in job.statements {
-            guard connection.send(statement) else { return lose(connection.errorMessage) }
+        behind = second.map { RunningJob($0) }
+        for job in [job, second].lazy.compactMap({ $0 }) {
+            precondition(job.statements.last?.endsSegment == true, "a job ends with a sync")
+            for statement in job.statements {
+                guard connection.send(statement) else { return lose(connection.errorMessage) }
+            }
         }
-        running.timer = loop.schedule(at: job.deadline) { [weak self] in self?.deadlinePassed(running) }
+        // Who is behind waits no longer than it may: what is before it is cancelled for its sake, and asked again later.
+        limit(running, until: min(job.deadline, second?.deadline ?? job.deadline))
         flush(connection)
+    }
+
+    private func limit(_ running: RunningJob, until deadline: MonotonicTime) {
+        running.timer = loop.schedule(at: deadline) { [weak self] in self?.deadlinePassed(running) }
     }
 
     private func flush(_ connection: LibpqConnection) {
@@ -282,22 +299,27 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
 
     private func receive(_ connection: LibpqConnection) {
         let isAlive = connection.consumeInput()
-        guard let running = runningJob else { return }
-        var isFinished = false
-        // A broken connection may give an error for ever.
-        var resultsLeft = running.resultsMax
-        while !isFinished, resultsLeft > 0, !connection.wouldBlock {
-            resultsLeft -= 1
-            if !connection.withNextResult({ isFinished = running.take($0) }) { running.endOfStatement() }
-        }
-        if isFinished {
+        while let running = runningJob {
+            var isFinished = false
+            // A broken connection may give an error for ever.
+            var resultsLeft = running.resultsMax
+            while !isFinished, resultsLeft > 0, !connection.wouldBlock {
+                resultsLeft -= 1
+                if !connection.withNextResult({ isFinished = running.take($0) }) { running.endOfStatement() }
+            }
+            guard isFinished else {
+                if !isAlive || connection.isBad || resultsLeft == 0 {
+                    lose(running.lastError?.description ?? connection.errorMessage)
+                }
+                return
+            }
+            let next = behind
             finish(running, connection)
+            // What was sent behind it may have been answered as well.
+            if let next, runningJob === next { continue }
             // libpq closes the socket of a connection that ends with its last answer; of a closed one nothing is ever heard.
             if isIdle, connection.isBad { lose(connection.errorMessage) }
             return
-        }
-        if !isAlive || connection.isBad || resultsLeft == 0 {
-            lose(running.lastError?.description ?? connection.errorMessage)
         }
     }
 
@@ -320,6 +342,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         switch phase {
         case .settingUp: running.complete(.complete)
         case .busy(_, let backend, _):
+            if let next = behind { return advance(from: running, to: next, connection, backend) }
             if connection.isOutsideTransaction {
                 phase = .ready(connection, backend)
             } else {
@@ -334,6 +357,17 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         case .stopped, .waiting, .resolving, .connecting, .ready:
             preconditionFailure("a job ended on a link that is \(phase)")
         }
+    }
+
+    /// libpq tells nothing of the transaction between two segments of a pipeline.
+    private func advance(
+        from done: RunningJob, to next: RunningJob, _ connection: LibpqConnection, _ backend: Backend
+    ) {
+        behind = nil
+        connection.forgetWarnings()
+        phase = .busy(connection, backend, next)
+        limit(next, until: next.deadline)
+        done.complete(.complete)
     }
 
     private var isSetup: Bool {

@@ -1,3 +1,5 @@
+import Coordinator
+
 /// A job on its connection, and what has come back so far.
 final class RunningJob {
     /// What the next result belongs to.
@@ -21,6 +23,8 @@ final class RunningJob {
         self.job = job
         results.reserveCapacity(job.statements.count)
     }
+
+    var deadline: MonotonicTime { job.deadline }
 
     /// More results than a sound connection gives for what is left: a result, its end and a sync for each statement.
     var resultsMax: Int { 3 * (job.statements.count - results.count) + 8 }

@@ -1,0 +1,165 @@
+import Foundation
+import Payments
+import Testing
+
+@testable import Coordinator
+@testable import PostgresParticipant
+
+extension PostgresTests {
+    /// With one connection, which is kept busy by a branch that waits for a lock, what is asked meanwhile goes out in one message.
+    @Suite("A decision and a branch in one message")
+    struct PairTests {
+        let target: PostgresCluster.Database
+
+        init() throws { target = try PostgresCluster.shared.get().makeDatabase() }
+
+        private func makeServer(lockTimeout: Milliseconds = .seconds(60)) throws -> TestServer {
+            let server = try TestServer(target, poolSize: 1, lockTimeout: lockTimeout)
+            #expect(try server.firstAttempt() == .available)
+            return server
+        }
+
+        /// Prepares a foreign transaction that holds a request_id, so that an insert of it waits.
+        private func hold(_ request: String) throws {
+            try target.run(
+                "BEGIN; INSERT INTO transactions (request_id, status) VALUES ('\(request)', 'APPROVED'); "
+                    + "PREPARE TRANSACTION 'holder \(request)'")
+        }
+
+        private func letGo(_ request: String) throws { try target.run("ROLLBACK PREPARED 'holder \(request)'") }
+
+        private func startResolve(
+            _ server: TestServer, _ begin: Durable<BeginRecord>, _ decision: Outcome
+        ) -> Awaited<Resolution> {
+            let resolution = Awaited<Resolution>()
+            server.database.resolve(TestServer.order(begin, decision)) { resolution.set($0) }
+            return resolution
+        }
+
+        /// Keeps the connection busy until `jobs` wait for it, lets it go, and sees to it that a pair was sent.
+        private func whileBusy(_ server: TestServer, until jobs: Int, _ ask: () throws -> Void) throws {
+            let name = "busy-\(UInt64.random(in: 0...UInt64.max))"
+            try hold(name)
+            let before = server.begin(makeIntent(request: name))
+            let vote = server.startPrepare(before)
+            try eventually { try server.statistics().connectionsBusy == 1 }
+            try ask()
+            try eventually { try server.statistics().jobsWaiting == jobs }
+            let pairs = try server.statistics().pairsSent
+            try letGo(name)
+            #expect(try vote.get() == .yes(authorizationCode: ""))
+            try eventually { try server.statistics().pairsSent == pairs + 1 }
+        }
+
+        @Test("Both are done, and each is told its own")
+        func both() throws {
+            let server = try makeServer()
+            let (first, second) = (server.begin(), server.begin())
+            #expect(try server.prepare(first) == .yes(authorizationCode: ""))
+            var resolution = Awaited<Resolution>()
+            var vote = Awaited<Vote>()
+            try whileBusy(server, until: 2) {
+                resolution = startResolve(server, first, .committed)
+                vote = server.startPrepare(second)
+            }
+            #expect(try resolution.get() == .done(.acknowledgement))
+            #expect(try vote.get() == .yes(authorizationCode: ""))
+            #expect(try target.count("transactions", where: "txn_id = '\(first.record.transaction)'") == 1)
+            #expect(try server.ownPrepared().contains(server.gid(second.record.transaction)))
+            try server.close()
+        }
+
+        @Test("A decision that finds no branch, a branch whose key is taken: neither disturbs the other")
+        func bothFail() throws {
+            let server = try makeServer()
+            let (made, gone) = (server.begin(makeIntent(request: "made")), server.begin())
+            for begin in [made, gone] { #expect(try server.prepare(begin) == .yes(authorizationCode: "")) }
+            #expect(try server.resolve(made, .committed) == .done(.acknowledgement))
+            try target.run("ROLLBACK PREPARED '\(server.gid(gone.record.transaction))'")
+            let conflicting = server.begin(makeIntent(request: "made", hash: 2))
+            var resolution = Awaited<Resolution>()
+            var vote = Awaited<Vote>()
+            try whileBusy(server, until: 2) {
+                resolution = startResolve(server, gone, .aborted)
+                vote = server.startPrepare(conflicting)
+            }
+            #expect(try resolution.get() == .done(.absence))
+            #expect(try vote.get() == .no(.conflict))
+            let after = server.begin()
+            #expect(try server.prepare(after) == .yes(authorizationCode: ""))
+            #expect(try server.resolve(after, .committed) == .done(.acknowledgement))
+            try server.close()
+        }
+
+        @Test("The connection is lost while the branch waits for a lock: the decision is done, the vote unknown")
+        func lostBehind() throws {
+            let server = try makeServer()
+            let (first, second) = (server.begin(), server.begin(makeIntent(request: "held")))
+            #expect(try server.prepare(first) == .yes(authorizationCode: ""))
+            try hold("held")
+            var resolution = Awaited<Resolution>()
+            var vote = Awaited<Vote>()
+            try whileBusy(server, until: 2) {
+                resolution = startResolve(server, first, .committed)
+                vote = server.startPrepare(second)
+            }
+            #expect(try resolution.get() == .done(.acknowledgement))
+            try eventually {
+                try target.run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
+                        + "'holdfast/\(server.log)/%' AND wait_event_type = 'Lock'") == "t"
+            }
+            guard case .unknown = try vote.get() else { Issue.record("the end of a session was certain"); return }
+            #expect(try server.resolveToTheEnd(second, .aborted) == .done(.absence))
+            try letGo("held")
+            try server.close()
+        }
+
+        @Test("What is before a branch waits longer than it may: both are answered in its time")
+        func deadlineBehind() throws {
+            let server = try makeServer()
+            let prior = Awaited<PriorPayment>()
+            let second = server.begin()
+            var vote = Awaited<Vote>()
+            let ended = Awaited<Bool>()
+            let before = PostgresDatabase.now()
+            try whileBusy(server, until: 2) {
+                // Gets the table never, and until it gives up nobody else does who comes after it.
+                Thread.detachNewThread { [target] in
+                    _ = try? target.run("SET lock_timeout = '5s'", "BEGIN; LOCK TABLE transactions; COMMIT")
+                    ended.set(true)
+                }
+                try eventually {
+                    try target.run("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted")
+                        != "0"
+                }
+                server.database.lookUp(LookUpOrder(allowedBy: server.begin())) { prior.set($0) }
+                vote = server.startPrepare(second, within: Milliseconds(2000))
+            }
+            guard case .unknown = try prior.get() else { Issue.record("a locked table was read"); return }
+            guard case .unknown = try vote.get() else { Issue.record("a vote without an answer"); return }
+            #expect(PostgresDatabase.now().since(before) < .seconds(4), "as long as the table is locked")
+            _ = try ended.get()
+            #expect(try server.resolveToTheEnd(second, .aborted) == .done(.absence))
+            try server.close()
+        }
+
+        @Test("Many payments through few connections: every branch comes to its end", arguments: [1, 3])
+        func load(connections: Int) throws {
+            let server = try TestServer(target, poolSize: connections)
+            #expect(try server.firstAttempt() == .available)
+            let load = Load(server)
+            load.start(24)
+            try eventually { load.committedCount > 300 }
+            load.stop()
+            try eventually { load.running == 0 }
+            #expect(load.surprises.isEmpty)
+            #expect(try server.statistics().pairsSent > 0)
+            #expect(try server.statistics().slotsTaken == 0)
+            #expect(try server.ownPrepared().isEmpty)
+            let rows = Set(try target.run("SELECT txn_id FROM transactions").split(separator: "\n").map(String.init))
+            #expect(rows == Set(load.committed.map(\.description)))
+            try server.close()
+        }
+    }
+}
