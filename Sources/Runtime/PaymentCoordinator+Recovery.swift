@@ -181,7 +181,6 @@ extension PaymentCoordinator {
         loop.execute { [self] in
             isDraining = true
             takeFromQueue()
-            noteRoom()
             wakeIdleWatchers()
         }
     }

@@ -1,7 +1,6 @@
 public import Coordinator
 public import NIOCore
 public import Payments
-import Synchronization
 public import Telemetry
 
 /// Runs the transactions of one log: takes submissions, brings the core's effects to the log and the participants, and their results
@@ -31,8 +30,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
     var undecided = 0 { didSet { noteRoom() } }
     /// Those who wait for a place in flight, in the order in which they came and will have to leave.
     var queue = CircularBuffer<QueuePlace>() { didSet { noteRoom() } }
-    /// Whether there is no place for a further payment, neither in flight nor in the queue.
-    private let lacksRoom = Atomic(false)
+    /// What is left of both.
+    private let room = AdmissionRoom()
     var nextWaiter: UInt64 = 0
     /// How long payments may remain undecided.
     private(set) lazy var decisionDeadlines = DeadlineQueue<TransactionID>(
@@ -53,7 +52,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
         loop: loop, duration: .milliseconds(settings.prepareTimeout.count),
         isOver: { [unowned self] number in queue.first.map { number < $0.number } ?? true },
         expire: { [unowned self] in placeWaitEnded($0) })
-    var isDraining = false
+    var isDraining = false { didSet { noteRoom() } }
     var breaker: CircuitBreaker
     var velocity: RiskVelocity?
     var reversals: ReversalQueue
@@ -112,16 +111,19 @@ public final class PaymentCoordinator: @unchecked Sendable {
         velocity = settings.velocity.map {
             RiskVelocity(limit: $0.limit, windowMilliseconds: $0.window.count)
         }
+        noteRoom()
     }
 
     // MARK: - Submissions
 
     /// Takes a payment request. `completion` is called exactly once, on the coordinator's loop.
     public func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void) {
+        room.depart()
         loop.execute { self.accept(submission, completion) }
     }
 
     private func accept(_ submission: Submission, _ completion: @escaping @Sendable (Reply) -> Void) {
+        room.arrive()
         counters.add(.total)
         let queued = QueuedSubmission(submission: submission, completion: completion)
         if answerFromMemory(queued) { return }
@@ -135,18 +137,19 @@ public final class PaymentCoordinator: @unchecked Sendable {
         begin(queued)
     }
 
-    /// To be called when a place has been taken or given back, or the draining begins.
-    func noteRoom() {
-        let hasRoom = undecided < settings.inFlightMax && queue.isEmpty || queue.count < settings.queueMax
-        lacksRoom.store(!hasRoom && !isDraining, ordering: .relaxed)
+    /// Where payments drain none is refused as one too many.
+    private func noteRoom() {
+        let inFlight = queue.isEmpty ? max(0, settings.inFlightMax - undecided) : 0
+        room.setPlaces(isDraining ? .max : inFlight + max(0, settings.queueMax - queue.count))
     }
 
-    /// Whether ``submit(_:completion:)`` would refuse a well-formed request as one too many if it came now. For any thread: where there
-    /// are many times more requests than places, what each of them costs this loop is taken from the payments.
+    /// Whether ``submit(_:completion:)`` would refuse a well-formed request as one too many if it came now, behind those that are on
+    /// their way. For any thread: where there are many times more requests than places, what each of them costs this loop is taken from
+    /// the payments, and what it would have to wait there for its refusal is spared.
     ///
     /// - Parameter request: as the client named it; what is known under it is never refused for want of a place.
     public func isFull(for request: RequestID?) -> Bool {
-        guard lacksRoom.load(ordering: .relaxed) else { return false }
+        guard room.isTaken else { return false }
         guard let request else { return true }
         guard flightOfRequest[request] == nil else { return false }
         do { return try log.lookUp(request) == nil } catch { return false }

@@ -1,4 +1,5 @@
 import Coordinator
+import Dispatch
 import Payments
 import Runtime
 import Telemetry
@@ -97,6 +98,28 @@ import Testing
         #expect(try await first.reply().answer.text == "APPROVED")
         #expect(try await second.reply().answer.text == "APPROVED")
         #expect(!isFull("new"))
+    }
+
+    /// Goal: who comes behind as many as there are places need not wait for the loop to hear that they are taken.
+    @Test func fullnessBehindThoseOnTheirWay() async throws {
+        let world = World {
+            $0.inFlightMax = 2
+            $0.queueMax = 1
+        }
+        world.clearing.votes.hold()
+        let occupied = DispatchSemaphore(value: 0)
+        world.loop.execute { occupied.wait() }
+        let submitted = [world.submit("first"), world.submit("second")]
+        #expect(!world.coordinator.isFull(for: RequestID("new")))
+        let last = world.submit("last")
+        #expect(world.coordinator.isFull(for: RequestID("new")), "the loop has not seen one of them")
+        occupied.signal()
+        try await world.settle()
+        #expect(world.coordinator.isFull(for: RequestID("new")))
+        world.clearing.votes.answer(.yes(authorizationCode: "X"))
+        world.clearing.votes.release(.yes(authorizationCode: "X"))
+        for waiting in submitted + [last] { #expect(try await waiting.reply().answer.text == "APPROVED") }
+        #expect(!world.coordinator.isFull(for: RequestID("new")))
     }
 
     /// Goal: what was refused before it was begun may be sent again when the obstacle is gone.

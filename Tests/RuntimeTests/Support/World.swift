@@ -26,7 +26,7 @@ final class World: Sendable {
     let coordinator: PaymentCoordinator
     /// Whether the log says that it has room for new payments.
     let logHasRoom = Switch(true)
-    private let loop: any EventLoop
+    let loop: any EventLoop
     /// Participants answer from here.
     private let participantLoop: any EventLoop
 
