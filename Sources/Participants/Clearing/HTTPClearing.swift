@@ -13,23 +13,38 @@ public final class HTTPClearing: ClearingNetwork {
     private let client: HTTPClient
     private let group: any EventLoopGroup
     private let now: @Sendable () -> MonotonicTime
-    private let addresses: Addresses
+    private let requests: Requests
 
-    private struct Addresses: Sendable {
-        let prepare: URL
-        let commit: URL
-        let abort: URL
+    /// What is sent but for the body, made once: reading an address costs as much as sending to it.
+    private struct Requests: Sendable {
+        let prepare: HTTPClient.Request
+        let commit: HTTPClient.Request
+        let abort: HTTPClient.Request
+        /// What a transaction's name follows.
         let status: URL
 
         init(base: String) throws(ClearingConfigurationError) {
-            guard let prepare = URL(string: base + "/clearing/prepare"),
-                let commit = URL(string: base + "/clearing/commit"),
-                let abort = URL(string: base + "/clearing/abort"), let status = URL(string: base + "/clearing/status")
-            else { throw .address }
-            self.prepare = prepare
-            self.commit = commit
-            self.abort = abort
+            prepare = try Self.post(base + "/clearing/prepare")
+            commit = try Self.post(base + "/clearing/commit")
+            abort = try Self.post(base + "/clearing/abort")
+            guard let status = URL(string: base + "/clearing/status") else { throw .address }
             self.status = status
+        }
+
+        private static func post(_ address: String) throws(ClearingConfigurationError) -> HTTPClient.Request {
+            let headers: HTTPHeaders = ["Accept": "application/json", "Content-Type": "application/json"]
+            do {
+                return try HTTPClient.Request(url: address, method: .POST, headers: headers)
+            } catch {
+                throw .address
+            }
+        }
+
+        /// - Throws: `HTTPClientError` if the address cannot be asked.
+        func status(of transaction: TransactionID) throws -> HTTPClient.Request {
+            try HTTPClient.Request(
+                url: status.appendingPathComponent(transaction.description), method: .GET,
+                headers: ["Accept": "application/json"])
         }
     }
 
@@ -40,7 +55,7 @@ public final class HTTPClearing: ClearingNetwork {
     public init(
         configuration: ClearingConfiguration, group: any EventLoopGroup, now: @escaping @Sendable () -> MonotonicTime
     ) throws(ClearingConfigurationError) {
-        addresses = try Addresses(base: configuration.base)
+        requests = try Requests(base: configuration.base)
         self.configuration = configuration
         self.group = group
         self.now = now
@@ -57,6 +72,13 @@ public final class HTTPClearing: ClearingNetwork {
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = ClearingLimits.connectionsMax
         // A refused connection is to be known at once; repeating is done here, where the deadline is.
         settings.connectionPool.retryConnectionEstablishment = false
+        // Without this each request has a span that nobody hears of.
+        settings.tracing.tracer = nil
+        settings.http1_1ConnectionDebugInitializer = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(FlushTogether(), position: .first)
+            }
+        }
         return settings
     }
 
@@ -88,7 +110,7 @@ public final class HTTPClearing: ClearingNetwork {
         precondition(order.decision == .committed, "the network is told of an abort by a reversal")
         let message = ClearingMessage(
             action: .commit, transaction: order.begin.transaction, intent: order.begin.intent, isRepeat: isRepeat)
-        send(message, to: addresses.commit, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+        send(message, with: requests.commit, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
             completion(Self.resolution(outcome))
         }
     }
@@ -96,7 +118,7 @@ public final class HTTPClearing: ClearingNetwork {
     public func reverse(_ order: ReversalOrder, completion: @escaping @Sendable (ReversalReply) -> Void) {
         let message = ClearingMessage(
             action: .abort, transaction: order.transaction, intent: order.intent, isRepeat: order.isRepeat)
-        send(message, to: addresses.abort, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+        send(message, with: requests.abort, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
             completion(Self.reversalReply(outcome))
         }
     }
@@ -115,10 +137,14 @@ public final class HTTPClearing: ClearingNetwork {
     private func inquire(
         _ transaction: TransactionID, completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        let address = addresses.status.appendingPathComponent(transaction.description)
-        send(
-            .GET, address, body: nil, about: transaction, timeout: configuration.attemptTimeout, on: group.any(),
-            completion: completion)
+        let eventLoop = group.any()
+        do {
+            send(
+                try requests.status(of: transaction), about: transaction, timeout: configuration.attemptTimeout,
+                on: eventLoop, completion: completion)
+        } catch {
+            eventLoop.execute { completion(.notReached("no request can be made of the network's address")) }
+        }
     }
 
     // MARK: The hold
@@ -142,7 +168,7 @@ public final class HTTPClearing: ClearingNetwork {
             let begin = hold.order.begin
             let message = ClearingMessage(
                 action: .prepare, transaction: begin.transaction, intent: begin.intent, isRepeat: isRepeat)
-            send(message, to: addresses.prepare, timeout: timeout, on: hold.eventLoop) { outcome in
+            send(message, with: requests.prepare, timeout: timeout, on: hold.eventLoop) { outcome in
                 var attempts = attempts
                 let step = attempts.attemptEnded(Self.holdOutcome(outcome), at: self.now())
                 self.take(step, attempts, hold)
@@ -202,29 +228,18 @@ public final class HTTPClearing: ClearingNetwork {
     // MARK: One request
 
     private func send(
-        _ message: ClearingMessage, to address: URL, timeout: Milliseconds, on eventLoop: any EventLoop,
-        completion: @escaping @Sendable (ExchangeOutcome) -> Void
+        _ message: ClearingMessage, with prototype: HTTPClient.Request, timeout: Milliseconds,
+        on eventLoop: any EventLoop, completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        send(
-            .POST, address, body: message.encoded(), about: message.transaction, timeout: timeout, on: eventLoop,
-            completion: completion)
+        var request = prototype
+        request.body = .byteBuffer(message.encoded())
+        send(request, about: message.transaction, timeout: timeout, on: eventLoop, completion: completion)
     }
 
     private func send(
-        _ method: HTTPMethod, _ address: URL, body: ByteBuffer?, about transaction: TransactionID,
-        timeout: Milliseconds, on eventLoop: any EventLoop,
-        completion: @escaping @Sendable (ExchangeOutcome) -> Void
+        _ request: HTTPClient.Request, about transaction: TransactionID, timeout: Milliseconds,
+        on eventLoop: any EventLoop, completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        var headers: HTTPHeaders = ["Accept": "application/json"]
-        if body != nil { headers.add(name: "Content-Type", value: "application/json") }
-        let request: HTTPClient.Request
-        do {
-            request = try HTTPClient.Request(
-                url: address, method: method, headers: headers, body: body.map(HTTPClient.Body.byteBuffer))
-        } catch {
-            eventLoop.execute { completion(.notReached("no request can be made of the network's address")) }
-            return
-        }
         let exchange = ClearingExchange(transaction: transaction, eventLoop: eventLoop)
         let task = client.execute(
             request: request, delegate: exchange, eventLoop: .delegate(on: eventLoop),
