@@ -118,12 +118,13 @@ public final class PaymentCoordinator: @unchecked Sendable {
 
     /// Takes a payment request. `completion` is called exactly once, on the coordinator's loop.
     public func submit(_ submission: Submission, completion: @escaping @Sendable (Reply) -> Void) {
-        room.depart()
+        room.depart(submission)
         loop.execute { self.accept(submission, completion) }
     }
 
     private func accept(_ submission: Submission, _ completion: @escaping @Sendable (Reply) -> Void) {
-        room.arrive()
+        room.arrive(submission)
+        defer { room.settle(submission) }
         counters.add(.total)
         let queued = QueuedSubmission(submission: submission, completion: completion)
         if answerFromMemory(queued) { return }
@@ -131,7 +132,8 @@ public final class PaymentCoordinator: @unchecked Sendable {
         if case .failure(let refusal) = submission.intent { return refuse(queued, refusal.reason) }
         if isDraining { return refuse(queued, .shuttingDown) }
         guard undecided < settings.inFlightMax, queue.isEmpty else {
-            guard queue.count < settings.queueMax else { return refuse(queued, .serverBusy) }
+            let isRepeat = submission.isNamedByClient && room.isQueued(submission.requestID)
+            guard queue.count < settings.queueMax || isRepeat else { return refuse(queued, .serverBusy) }
             return waitForPlace(queued)
         }
         begin(queued)
@@ -151,19 +153,21 @@ public final class PaymentCoordinator: @unchecked Sendable {
     public func isFull(for request: RequestID?) -> Bool {
         guard room.isTaken else { return false }
         guard let request else { return true }
-        guard flightOfRequest[request] == nil else { return false }
+        guard !room.isExpected(request), flightOfRequest[request] == nil else { return false }
         do { return try log.lookUp(request) == nil } catch { return false }
     }
 
     /// Nobody waits in the queue longer than a payment may take to its decision: then nothing was begun, and the client is told so.
     private func waitForPlace(_ queued: QueuedSubmission) {
         nextWaiter += 1
+        room.enqueue(queued.submission)
         queue.append(QueuePlace(number: nextWaiter, queued: queued))
         placeWaits.add(nextWaiter)
     }
 
     private func placeWaitEnded(_ number: UInt64) {
         guard queue.first?.number == number, let place = queue.popFirst() else { return }
+        defer { room.dequeue(place.queued.submission) }
         if !answerFromMemory(place.queued) { refuse(place.queued, .serverBusy) }
         wakeIdleWatchers()
     }
@@ -271,6 +275,7 @@ public final class PaymentCoordinator: @unchecked Sendable {
     /// Places that became free are given to those who waited. Who drains has none to give: all are answered at once.
     func takeFromQueue() {
         while isDraining || undecided < settings.inFlightMax, let place = queue.popFirst() {
+            defer { room.dequeue(place.queued.submission) }
             if answerFromMemory(place.queued) { continue }
             if isDraining { refuse(place.queued, .shuttingDown) } else { begin(place.queued) }
         }

@@ -113,12 +113,37 @@ import Testing
         #expect(!world.coordinator.isFull(for: RequestID("new")))
         let last = world.submit("last")
         #expect(world.coordinator.isFull(for: RequestID("new")), "the loop has not seen one of them")
+        #expect(!world.coordinator.isFull(for: RequestID("last")), "a repeat may be answered as the first is")
         occupied.signal()
         try await world.settle()
         #expect(world.coordinator.isFull(for: RequestID("new")))
         world.clearing.votes.answer(.yes(authorizationCode: "X"))
         world.clearing.votes.release(.yes(authorizationCode: "X"))
         for waiting in submitted + [last] { #expect(try await waiting.reply().answer.text == "APPROVED") }
+        #expect(!world.coordinator.isFull(for: RequestID("new")))
+    }
+
+    /// Goal: who asks again what waits for a place is not told that it is refused, while it may yet be approved.
+    @Test func aRepeatOfWhatWaitsForAPlace() async throws {
+        let world = World {
+            $0.inFlightMax = 1
+            $0.queueMax = 1
+        }
+        world.clearing.votes.hold()
+        let inFlight = world.submit("in-flight")
+        let waiting = world.submit("waiting")
+        try await world.settle()
+        #expect(world.coordinator.isFull(for: RequestID("new")) && !world.coordinator.isFull(for: RequestID("waiting")))
+        let repeated = world.submit("waiting")
+        #expect(try await world.pay("new") == Reply(.refused(.serverBusy)))
+        world.clearing.votes.answer(.yes(authorizationCode: "X"))
+        world.clearing.votes.release(.yes(authorizationCode: "X"))
+        #expect(try await inFlight.reply().answer.text == "APPROVED")
+        let first = try await waiting.reply()
+        #expect(first.answer.text == "APPROVED")
+        #expect(try await repeated.reply().answer == first.answer)
+        try await world.idle()
+        #expect(world.clearing.votes.orders.count == 2)
         #expect(!world.coordinator.isFull(for: RequestID("new")))
     }
 

@@ -129,7 +129,7 @@ public struct PostgresStatistics: Sendable, Hashable {
     public let slotsTaken: Int
     /// Orders that wait for a slot.
     public let slotsWaiting: Int
-    /// How often, since the start, a branch was prepared behind a decision in the same message, because all connections were busy.
+    /// How often, since the start, a branch was sent right behind a decision, because all connections were busy.
     public let pairsSent: Int
     /// Whether a backend of an older epoch may still prepare something.
     public let olderBackendsAlive: Bool

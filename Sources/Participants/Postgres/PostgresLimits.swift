@@ -55,6 +55,8 @@ public enum PostgresLimits {
     /// Between two looks at older backends afterwards.
     public static let olderBackendsPoll = Milliseconds.seconds(1)
 
+    /// What a decision and a branch must both have left until their deadlines to be sent one behind the other.
+    public static let pairTimeMin = Milliseconds.seconds(2)
     /// Orders that wait for a prepared slot or a connection; more are refused.
     public static let waitingOrdersMax = 16_384
     /// Between attempts to prepare while the cluster has no prepared slot left.

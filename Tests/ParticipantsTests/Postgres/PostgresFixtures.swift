@@ -63,14 +63,14 @@ final class TestServer: Sendable {
     init(
         _ target: PostgresCluster.Database, uri: String? = nil, log: LogID = randomLogID(), owner: FencePair = pair(1),
         fence: DatabaseFence? = nil, poolSize: Int = 4, lockTimeout: Milliseconds = Milliseconds(300),
-        records: RememberingLog = RememberingLog()
+        resolveTimeout: Milliseconds = .seconds(2), records: RememberingLog = RememberingLog()
     ) throws {
         self.log = log
         epoch = owner.epoch
         self.records = records
         let box = EventBox()
         let configuration = try PostgresConfiguration(
-            uri: uri ?? target.uri, poolSize: poolSize, lockTimeout: lockTimeout, resolveTimeout: .seconds(2))
+            uri: uri ?? target.uri, poolSize: poolSize, lockTimeout: lockTimeout, resolveTimeout: resolveTimeout)
         database = try PostgresDatabase(
             index: fence?.database ?? Self.index, configuration: configuration, log: log,
             role: .owner(

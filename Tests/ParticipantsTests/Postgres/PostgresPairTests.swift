@@ -6,15 +6,19 @@ import Testing
 @testable import PostgresParticipant
 
 extension PostgresTests {
-    /// With one connection, which is kept busy by a branch that waits for a lock, what is asked meanwhile goes out in one message.
-    @Suite("A decision and a branch in one message")
+    /// With one connection, which is kept busy by a branch that waits for a lock, what is asked meanwhile is sent together.
+    @Suite("A branch right behind a decision")
     struct PairTests {
         let target: PostgresCluster.Database
 
         init() throws { target = try PostgresCluster.shared.get().makeDatabase() }
 
+        /// Far enough for pairs.
+        private static let resolveTimeout = Milliseconds.seconds(30)
+
         private func makeServer(lockTimeout: Milliseconds = .seconds(60)) throws -> TestServer {
-            let server = try TestServer(target, poolSize: 1, lockTimeout: lockTimeout)
+            let server = try TestServer(
+                target, poolSize: 1, lockTimeout: lockTimeout, resolveTimeout: Self.resolveTimeout)
             #expect(try server.firstAttempt() == .available)
             return server
         }
@@ -115,38 +119,66 @@ extension PostgresTests {
             try server.close()
         }
 
-        @Test("What is before a branch waits longer than it may: both are answered in its time")
+        @Test("A decision before a branch takes longer than the branch may: both are answered at the branch's deadline")
         func deadlineBehind() throws {
-            let server = try makeServer()
-            let prior = Awaited<PriorPayment>()
-            let second = server.begin()
-            var vote = Awaited<Vote>()
-            let ended = Awaited<Bool>()
+            let server = try makeServer(lockTimeout: Milliseconds(1500))
+            let (first, second) = (server.begin(), server.begin())
+            #expect(try server.prepare(first) == .yes(authorizationCode: ""))
+            try hold("busy")
+            defer { try? target.waitForNobody() }
+            // What commits waits for ever from now on; what gives up at its lock does not.
+            try target.waitForMissingStandby()
+            let busy = server.startPrepare(server.begin(makeIntent(request: "busy")))
+            try eventually { try server.statistics().connectionsBusy == 1 }
+            let resolution = startResolve(server, first, .committed)
             let before = PostgresDatabase.now()
-            try whileBusy(server, until: 2) {
-                // Gets the table never, and until it gives up nobody else does who comes after it.
-                Thread.detachNewThread { [target] in
-                    _ = try? target.run("SET lock_timeout = '5s'", "BEGIN; LOCK TABLE transactions; COMMIT")
-                    ended.set(true)
-                }
-                try eventually {
-                    try target.run("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted")
-                        != "0"
-                }
-                server.database.lookUp(LookUpOrder(allowedBy: server.begin())) { prior.set($0) }
-                vote = server.startPrepare(second, within: Milliseconds(2000))
-            }
-            guard case .unknown = try prior.get() else { Issue.record("a locked table was read"); return }
+            let vote = server.startPrepare(second, within: .seconds(5))
+            guard case .no(.contended) = try busy.get() else { Issue.record("the lock was not waited for"); return }
+            #expect(try server.statistics().pairsSent == 1)
+            guard case .open = try resolution.get() else { Issue.record("no standby, and yet done"); return }
             guard case .unknown = try vote.get() else { Issue.record("a vote without an answer"); return }
-            #expect(PostgresDatabase.now().since(before) < .seconds(4), "as long as the table is locked")
-            _ = try ended.get()
-            #expect(try server.resolveToTheEnd(second, .aborted) == .done(.absence))
+            let took = PostgresDatabase.now().since(before)
+            #expect(took >= .seconds(5) && took <= Milliseconds(5000 + PostgresLimits.voteOverrunMax.count))
+            try target.waitForNobody()
+            #expect(try server.resolveToTheEnd(first, .committed) == .done(.witness))
+            // The server may have come to it before it was told that the connection is given up.
+            guard case .done = try server.resolveToTheEnd(second, .aborted) else {
+                Issue.record("an abort did not end")
+                return
+            }
+            #expect(try server.ownPrepared().isEmpty)
+            #expect(try target.count("transactions", where: "txn_id = '\(second.record.transaction)'") == 0)
+            try letGo("busy")
             try server.close()
+        }
+
+        @Test("A read takes no branch along, nor does a decision that has to be answered soon")
+        func aloneBehind() throws {
+            let impatient = try TestServer(
+                target, poolSize: 1, lockTimeout: .seconds(60), resolveTimeout: PostgresLimits.pairTimeMin)
+            #expect(try impatient.firstAttempt() == .available)
+            let (first, second) = (impatient.begin(), impatient.begin())
+            #expect(try impatient.prepare(first) == .yes(authorizationCode: ""))
+            try hold("busy")
+            let busy = impatient.startPrepare(impatient.begin(makeIntent(request: "busy")))
+            try eventually { try impatient.statistics().connectionsBusy == 1 }
+            let resolution = startResolve(impatient, first, .committed)
+            let prior = Awaited<PriorPayment>()
+            impatient.database.lookUp(LookUpOrder(allowedBy: impatient.begin())) { prior.set($0) }
+            let vote = impatient.startPrepare(second)
+            try eventually { try impatient.statistics().jobsWaiting == 3 }
+            try letGo("busy")
+            #expect(try busy.get() == .yes(authorizationCode: ""))
+            #expect(try resolution.get() == .done(.acknowledgement))
+            #expect(try prior.get() == .none)
+            #expect(try vote.get() == .yes(authorizationCode: ""))
+            #expect(try impatient.statistics().pairsSent == 0)
+            try impatient.close()
         }
 
         @Test("Many payments through few connections: every branch comes to its end", arguments: [1, 3])
         func load(connections: Int) throws {
-            let server = try TestServer(target, poolSize: connections)
+            let server = try TestServer(target, poolSize: connections, resolveTimeout: Self.resolveTimeout)
             #expect(try server.firstAttempt() == .available)
             let load = Load(server)
             load.start(24)

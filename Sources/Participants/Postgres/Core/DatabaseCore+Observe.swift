@@ -85,7 +85,7 @@ extension DatabaseCore {
         guard owner != nil else { return runControl(Statements.row(of: request), read) }
         submit(
             PoolJob(
-                Statements.row(of: request), .urgent, deadline: EventLoop.now() + configuration.resolveTimeout,
+                Statements.row(of: request), .read, deadline: EventLoop.now() + configuration.resolveTimeout,
                 completion: read))
     }
 }

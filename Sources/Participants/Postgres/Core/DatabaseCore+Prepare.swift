@@ -34,7 +34,7 @@ extension DatabaseCore {
     private func send(_ work: BranchWork) {
         let steps = Statements.steps(of: work.order.branch.role)
         let job = PoolJob(
-            Statements.prepare(work.order, gid: work.gid, log: logText), .ordinary,
+            Statements.prepare(work.order, gid: work.gid, log: logText), .branch,
             deadline: work.order.deadline, usesPrepared: true,
             onStart: { link, backend in work.phase = .running(link, backend) },
             completion: { [unowned self] report in
@@ -91,7 +91,7 @@ extension DatabaseCore {
         let begin = work.order.begin
         let deadline = max(work.order.deadline, EventLoop.now() + PostgresLimits.rowLookupTimeout)
         let job = PoolJob(
-            Statements.rows(of: begin.intent.requestID, or: begin.transaction), .urgent, deadline: deadline
+            Statements.rows(of: begin.intent.requestID, or: begin.transaction), .read, deadline: deadline
         ) { [unowned self] report in
             let rows = report.failure == nil ? (report.results[0].rows ?? []).compactMap { PaymentRow($0) } : []
             switch RowVerdict.of(rows, begin) {
@@ -111,7 +111,7 @@ extension DatabaseCore {
     func lookUp(_ order: LookUpOrder, _ completion: @escaping @Sendable (PriorPayment) -> Void) {
         let begin = order.begin
         let job = PoolJob(
-            Statements.rows(of: begin.intent.requestID, or: begin.transaction), .urgent,
+            Statements.rows(of: begin.intent.requestID, or: begin.transaction), .read,
             deadline: EventLoop.now() + PostgresLimits.rowLookupTimeout
         ) { report in
             guard report.failure == nil, let rows = report.results[0].rows else {

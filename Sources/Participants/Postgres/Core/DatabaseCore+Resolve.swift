@@ -54,7 +54,7 @@ extension DatabaseCore {
     private func carryOut(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
         let gid = gid(of: order)
         let job = PoolJob(
-            Statements.resolve(order.decision, gid: gid), .urgent,
+            Statements.resolve(order.decision, gid: gid), .decision,
             deadline: EventLoop.now() + configuration.resolveTimeout
         ) { [unowned self] report in
             if let error = report.firstError, report.end == .complete, SQLState(error.code) == .undefinedObject {
@@ -74,7 +74,7 @@ extension DatabaseCore {
         // A backend that was alive when the list was read may have prepared after that, and be gone by the time of the answer.
         let mayAppear = mayStillAppear(order)
         let job = PoolJob(
-            Statements.whereabouts(of: order.begin.transaction, gid: gid), .urgent,
+            Statements.whereabouts(of: order.begin.transaction, gid: gid), .read,
             deadline: EventLoop.now() + configuration.resolveTimeout
         ) { [unowned self] report in
             guard report.failure == nil, let listed = report.results[0].rows, let witness = report.results[1].rows
@@ -124,7 +124,7 @@ extension DatabaseCore {
     /// wait. A later commit that the standby confirms proves it, since the standby takes the one after the other.
     private func confirm(_ order: ResolveOrder, _ completion: @escaping @Sendable (Resolution) -> Void) {
         let job = PoolJob(
-            [Statements.barrier], .urgent, deadline: EventLoop.now() + configuration.resolveTimeout
+            [Statements.barrier], .read, deadline: EventLoop.now() + configuration.resolveTimeout
         ) { [unowned self] report in
             if let failure = report.failure { return completion(.open(failure)) }
             guard !report.hasStandbyWarning else {

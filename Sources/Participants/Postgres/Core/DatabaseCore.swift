@@ -245,8 +245,8 @@ final class DatabaseCore: @unchecked Sendable {
             }
             guard let job = waitingJobs.next() else { return }
             idle.removeLast()
-            // Where all connections are busy two jobs share one, so that the server is woken once for both.
-            let second = idle.isEmpty ? waitingJobs.next(behind: job) : nil
+            // Where all connections are busy two jobs share one: the server finds the second when it is done with the first.
+            let second = idle.isEmpty ? waitingJobs.next(behind: job, at: EventLoop.now()) : nil
             if second != nil { pairsSent += 1 }
             link.run(take(job, to: link, backend), behind: second.map { take($0, to: link, backend) })
         }

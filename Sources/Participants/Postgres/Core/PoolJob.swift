@@ -2,11 +2,12 @@ import Coordinator
 
 /// A job for any connection of the pool.
 final class PoolJob {
-    enum Priority {
-        /// A decision or a read: leaves no transaction open, whatever becomes of it, and so may have another job behind it.
-        case urgent
-        /// A branch to prepare.
-        case ordinary
+    enum Kind {
+        /// Frees slots and locks. Waits for no lock and leaves no transaction open, whatever becomes of it.
+        case decision
+        /// Somebody waits for it.
+        case read
+        case branch
     }
 
     private enum Phase {
@@ -16,7 +17,7 @@ final class PoolJob {
     }
 
     let statements: [Statement]
-    let priority: Priority
+    let kind: Kind
     /// Not sent after this, and cancelled then if it runs.
     let deadline: MonotonicTime
     /// Whether the connection must know ``Statements/prepared``.
@@ -30,11 +31,11 @@ final class PoolJob {
     ///   - onStart: called before the first byte is sent.
     ///   - completion: called once.
     init(
-        _ statements: [Statement], _ priority: Priority, deadline: MonotonicTime, usesPrepared: Bool = false,
+        _ statements: [Statement], _ kind: Kind, deadline: MonotonicTime, usesPrepared: Bool = false,
         onStart: @escaping (DatabaseLink, Backend) -> Void = { _, _ in }, completion: @escaping (JobReport) -> Void
     ) {
         self.statements = statements
-        self.priority = priority
+        self.kind = kind
         self.deadline = deadline
         self.usesPrepared = usesPrepared
         self.onStart = onStart

@@ -53,7 +53,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
     private unowned let owner: any LinkOwner
 
     private(set) var phase = Phase.stopped
-    /// Sent together with the one that is running; its turn comes with the end of that one.
+    /// Sent right behind the one that is running; its turn comes with the end of that one.
     private var behind: RunningJob?
     /// Whether this connection has made its prepared statements.
     private(set) var hasStatements = false
@@ -219,7 +219,7 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
 
     /// Sends a job; the link has to be idle.
     ///
-    /// - Parameter second: sent in the same message, so that the server finds it when it is done with the first, without having slept. The
+    /// - Parameter second: sent right behind it, so that the server finds it when it is done with the first, without having slept. The
     ///   first must leave no transaction open, whatever becomes of it.
     func run(_ job: Job, behind second: Job? = nil) {
         loop.assertOnLoop()

@@ -8,6 +8,8 @@ struct FIFO<Element> {
 
     mutating func append(_ element: Element) { elements.append(element) }
 
+    var first: Element? { head < elements.count ? elements[head] : nil }
+
     mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
         let first = elements[head]
