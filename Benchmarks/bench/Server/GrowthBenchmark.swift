@@ -57,6 +57,9 @@ struct GrowthBenchmark: ParsableCommand {
     func run() throws {
         let parts = common.rounds ?? (common.quick ? Self.partsQuick : Self.partsDefault)
         let part = max(1, (payments ?? (common.quick ? 4000 : 2_000_000)) / parts)
+        // Now: it says when this began.
+        var report = Report(
+            benchmark: "growth", machine: .detect(directory: common.directory), rounds: parts, quick: common.quick)
         let workspace = try Workspace(in: common.directory)
         defer { workspace.remove() }
         // As a user's: vacuum and checkpoints are part of a long run.
@@ -72,8 +75,6 @@ struct GrowthBenchmark: ParsableCommand {
         var contest = Contest(rounds: parts)
         contest.add(Self.contestant) { try measure(stack, payments: part) }
         let standings = try contest.run()
-        var report = Report(
-            benchmark: "growth", machine: .detect(directory: common.directory), rounds: parts, quick: common.quick)
         report.series = Quantity.allCases.map {
             standings.series(
                 Self.contestant, $0.rawValue, label: $0.rawValue, unit: $0.unit)
