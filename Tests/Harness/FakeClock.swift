@@ -12,6 +12,7 @@ struct FakeClock: Sendable {
     init(in directory: String, called name: String = "clock") throws {
         file = "\(directory)/\(name).faketime"
         libraries = [try Self.makeTimers(in: directory, name), try Self.locate()]
+        Self.removeLeftovers()
         try set(ahead: .zero)
     }
 
@@ -31,6 +32,18 @@ struct FakeClock: Sendable {
             // Where the library would have to set it, it moves the environment, next to which Swift looks for a program's arguments.
             "FAKETIME_SHARED": "none none",
         ]
+    }
+
+    /// Each process makes a semaphore and a piece of shared memory that are named after its number. One that was killed leaves them behind, and
+    /// a later one that gets its number does not start.
+    private static func removeLeftovers() {
+        let folder = "/dev/shm"
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+            for prefix in ["sem.faketime_sem_", "faketime_shm_"] where name.hasPrefix(prefix) {
+                guard let pid = pid_t(name.dropFirst(prefix.count)), kill(pid, 0) != 0, errno == ESRCH else { continue }
+                unlink("\(folder)/\(name)")
+            }
+        }
     }
 
     /// In one step: whoever reads it sees the old time or the new one.

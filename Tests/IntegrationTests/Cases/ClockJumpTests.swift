@@ -12,6 +12,28 @@ extension Integration {
         /// From the start until the log has been trimmed for the first time: the interval of the passes, and a margin.
         private static let firstTrim = Duration.seconds(3)
 
+        @Test(
+            "What processes with a false clock left behind when they were killed is taken away, what is in use is not")
+        func leftovers() throws {
+            let gone = Process()
+            gone.executableURL = URL(fileURLWithPath: "/bin/true")
+            try gone.run()
+            gone.waitUntilExit()
+            func names(of pid: Int32) -> [String] {
+                ["sem.faketime_sem_\(pid)", "faketime_shm_\(pid)"].map { "/dev/shm/" + $0 }
+            }
+            let (left, used) = (names(of: gone.processIdentifier), names(of: getpid()))
+            for path in left + used { #expect(FileManager.default.createFile(atPath: path, contents: nil)) }
+            defer { for path in left + used { unlink(path) } }
+            let directory = FileManager.default.temporaryDirectory.appendingPathComponent("clock-\(UUID().uuidString)")
+                .path
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(atPath: directory) }
+            _ = try FakeClock(in: directory)
+            #expect(!left.contains { FileManager.default.fileExists(atPath: $0) })
+            #expect(used.allSatisfy { FileManager.default.fileExists(atPath: $0) })
+        }
+
         @Test("Goal: under load, while the clock is set back and forth, every answer is true and stays the same")
         func load() throws {
             try Self.run { world, clock in
