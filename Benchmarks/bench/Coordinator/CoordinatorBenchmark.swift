@@ -74,13 +74,12 @@ struct CoordinatorBenchmark: ParsableCommand {
     }
 
     private func add(_ level: Int, _ pgbench: Pgbench, _ seconds: Double, to contest: inout Contest) {
-        contest.add("pgbench \(level)") { try pgbench.measure(.separate, clients: level, seconds: seconds) }
-        if combined {
-            contest.add("pgbench combined \(level)") {
-                try pgbench.measure(.combined, clients: level, seconds: seconds)
-            }
+        for form in forms {
+            contest.add("\(form.name) \(level)") { try pgbench.measure(form, clients: level, seconds: seconds) }
         }
     }
+
+    private var forms: [Pgbench.Form] { combined ? Pgbench.Form.allCases : [.separate] }
 
     /// What would strike one of them and not the other by chance is kept away.
     private func settings() throws -> [String: String] {
@@ -108,21 +107,20 @@ struct CoordinatorBenchmark: ParsableCommand {
         }
         for level in inFlight { add("holdfast \(level)", "holdfast", ["in_flight": "\(level)"]) }
         for level in alone ? [] : clients {
-            add("pgbench \(level)", "pgbench", ["in_flight": "\(level)"])
-            if combined { add("pgbench combined \(level)", "pgbench combined", ["in_flight": "\(level)"]) }
+            for form in forms { add("\(form.name) \(level)", form.name, ["in_flight": "\(level)"]) }
         }
         func rates(_ who: String, _ levels: [Int]) -> [Series] {
             levels.map { standings.series("\(who) \($0)", "rate", label: "\($0)", unit: "1/s") }
         }
         guard !alone, let ours = Series.best(of: rates("holdfast", inFlight)),
-            let theirs = Series.best(of: rates("pgbench", clients))
+            let theirs = Series.best(of: rates(Pgbench.Form.separate.name, clients))
         else { return }
         report.notes.append("Best: \(ours.label) in flight, and pgbench with \(theirs.label) clients.")
         report.ratios.append(
             Ratio(
                 "coordinator at its best in-flight count to pgbench's best", of: ours.values, to: theirs.values,
                 floor: 0.80, goal: 0.95))
-        if combined, let combined = Series.best(of: rates("pgbench combined", clients)) {
+        if combined, let combined = Series.best(of: rates(Pgbench.Form.combined.name, clients)) {
             report.ratios.append(
                 Ratio(
                     "the same to pgbench's best with all up to PREPARE TRANSACTION in one message", of: ours.values,

@@ -9,6 +9,14 @@ struct Pgbench {
         case separate
         /// Everything up to PREPARE TRANSACTION in one message.
         case combined
+
+        /// As reports call it.
+        var name: String {
+            switch self {
+            case .separate: "pgbench"
+            case .combined: "pgbench combined"
+            }
+        }
     }
 
     private let cluster: Cluster

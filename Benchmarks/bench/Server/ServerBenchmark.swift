@@ -111,13 +111,13 @@ private struct ServerCourse {
         let references = try Pgbench.Form.allCases.map { (form: $0, clients: try bestClients($0)) }
         var contest = Contest(rounds: report.rounds)
         for (form, clients) in references {
-            contest.add(Self.name(form)) { try pgbench.measure(form, clients: clients, seconds: seconds) }
+            contest.add(form.name) { try pgbench.measure(form, clients: clients, seconds: seconds) }
         }
         for cell in cells { contest.add(cell.name) { try measure(cell, seconds: seconds) } }
         let standings = try contest.run()
         report.series = references.map { form, clients in
             standings.series(
-                Self.name(form), "rate", label: "\(Self.name(form)) payments", unit: "1/s",
+                form.name, "rate", label: "\(form.name) payments", unit: "1/s",
                 parameters: ["in_flight": "\(clients)"])
         }
         report.series += series(standings)
@@ -126,14 +126,7 @@ private struct ServerCourse {
             "Latencies are those that the load generator saw in closed loops."
         ]
         report.notes += references.map { form, clients in
-            "\(Self.name(form)) is at its best of those tried with \(clients) clients."
-        }
-    }
-
-    private static func name(_ form: Pgbench.Form) -> String {
-        switch form {
-        case .separate: "pgbench"
-        case .combined: "pgbench combined"
+            "\(form.name) is at its best of those tried with \(clients) clients."
         }
     }
 
@@ -143,7 +136,7 @@ private struct ServerCourse {
         guard clients.count > 1 else { return best.clients }
         for clients in clients {
             let rate = try pgbench.measure(form, clients: clients, seconds: Self.warmUpSeconds)["rate"] ?? 0
-            Progress.note("\(Self.name(form)) with \(clients) clients: \(Table.number(rate)) a second")
+            Progress.note("\(form.name) with \(clients) clients: \(Table.number(rate)) a second")
             if rate > best.rate { best = (rate, clients) }
         }
         return best.clients
@@ -190,10 +183,10 @@ private struct ServerCourse {
         var ratios = [
             Ratio(
                 "server at its best (\(best.inFlight) in flight) to pgbench at its best", of: bestValues,
-                to: standings.values(Self.name(.separate), "rate"), floor: 0.30, goal: 0.50),
+                to: standings.values(Pgbench.Form.separate.name, "rate"), floor: 0.30, goal: 0.50),
             Ratio(
                 "the same to pgbench with all up to PREPARE TRANSACTION in one message", of: bestValues,
-                to: standings.values(Self.name(.combined), "rate")),
+                to: standings.values(Pgbench.Form.combined.name, "rate")),
             Ratio(
                 "p99 to p50 at \(best.inFlight) in flight", of: standings.values(best.name, "p99"),
                 to: standings.values(best.name, "p50"), floor: 4, isCeiling: true),

@@ -195,12 +195,11 @@ extension PostgresTests {
         @Test("A request_id held by a prepared transaction of somebody else: contention, whatever becomes of it")
         func contention() throws {
             let server = try TestServer(ready: target)
-            let hold = "INSERT INTO transactions (request_id, status) VALUES ('held', 'APPROVED')"
-            try target.run("BEGIN; \(hold); PREPARE TRANSACTION 'other'")
+            try target.hold("held")
             let first = server.begin(makeIntent(request: "held"))
             #expect(try server.prepare(first) == .no(.contended))
             #expect(try server.resolve(first, .aborted) == .done(.absence))
-            try target.run("ROLLBACK PREPARED 'other'")
+            try target.letGo("held")
             let second = server.begin(makeIntent(request: "held"))
             #expect(try server.prepare(second) == .yes(authorizationCode: ""))
             #expect(try server.resolve(second, .aborted) == .done(.acknowledgement))
@@ -210,12 +209,11 @@ extension PostgresTests {
         @Test("The other one ends while we wait for it", arguments: ["COMMIT", "ROLLBACK"])
         func contentionEnds(how: String) throws {
             let server = try TestServer(ready: target, lockTimeout: .seconds(10))
-            let hold = "INSERT INTO transactions (request_id, status) VALUES ('held', 'APPROVED')"
-            try target.run("BEGIN; \(hold); PREPARE TRANSACTION 'other'")
+            try target.hold("held")
             let begin = server.begin(makeIntent(request: "held"))
             let vote = server.startPrepare(begin)
             try waitForLock(server)
-            try target.run("\(how) PREPARED 'other'")
+            try target.letGo("held", how)
             #expect(try vote.get() == (how == "COMMIT" ? .no(.conflict) : .yes(authorizationCode: "")))
             _ = try server.resolveToTheEnd(begin, .aborted)
             try server.close()

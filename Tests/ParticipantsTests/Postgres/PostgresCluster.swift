@@ -140,6 +140,18 @@ final class PostgresCluster: Sendable {
                     + commands)
         }
 
+        /// Prepares a foreign transaction that holds a request_id, so that an insert of it waits.
+        func hold(_ request: String) throws {
+            try run(
+                "BEGIN; INSERT INTO transactions (request_id, status) VALUES ('\(request)', 'APPROVED'); "
+                    + "PREPARE TRANSACTION 'holder \(request)'")
+        }
+
+        /// - Parameter how: COMMIT or ROLLBACK.
+        func letGo(_ request: String, _ how: String = "ROLLBACK") throws {
+            try run("\(how) PREPARED 'holder \(request)'")
+        }
+
         /// Makes every commit of the cluster wait for a standby that there is not; to be taken back with ``waitForNobody()``.
         func waitForMissingStandby() throws {
             try run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")

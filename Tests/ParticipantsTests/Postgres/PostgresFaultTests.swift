@@ -18,15 +18,6 @@ extension PostgresTests {
             target = try cluster.makeDatabase()
         }
 
-        /// Prepares a foreign transaction that holds a request_id, so that an insert of it waits.
-        private func hold(_ request: String) throws {
-            try target.run(
-                "BEGIN; INSERT INTO transactions (request_id, status) VALUES ('\(request)', 'APPROVED'); "
-                    + "PREPARE TRANSACTION 'holder \(request)'")
-        }
-
-        private func letGo(_ request: String) throws { try target.run("ROLLBACK PREPARED 'holder \(request)'") }
-
         private func waitingBackend(_ server: TestServer) throws -> Int32 {
             var pid: Int32?
             try eventually {
@@ -42,21 +33,21 @@ extension PostgresTests {
         @Test("At its deadline a waiting branch is cancelled; the vote comes within the promised time")
         func deadline() throws {
             let server = try TestServer(ready: target, lockTimeout: .seconds(60))
-            try hold("slow")
+            try target.hold("slow")
             let begin = server.begin(makeIntent(request: "slow"))
             let before = PostgresDatabase.now()
             #expect(try server.prepare(begin, within: Milliseconds(300)) == .no(.contended))
             let took = PostgresDatabase.now().since(before)
             #expect(took >= Milliseconds(300) && took <= Milliseconds(300 + PostgresLimits.voteOverrunMax.count))
             #expect(try server.resolve(begin, .aborted) == .done(.absence))
-            try letGo("slow")
+            try target.letGo("slow")
             try server.close()
         }
 
         @Test("A backend that answers nothing: unknown in time, and no abort is done while it lives")
         func frozenBackend() throws {
             let server = try TestServer(ready: target, lockTimeout: .seconds(60))
-            try hold("frozen")
+            try target.hold("frozen")
             let begin = server.begin(makeIntent(request: "frozen"))
             let before = PostgresDatabase.now()
             let vote = server.startPrepare(begin, within: .seconds(3))
@@ -73,7 +64,7 @@ extension PostgresTests {
             kill(pid, SIGCONT)
             #expect(try server.resolveToTheEnd(begin, .aborted) == .done(.absence))
             #expect(try server.statistics().slotsTaken == 0)
-            try letGo("frozen")
+            try target.letGo("frozen")
             try eventually { try server.statistics().connectionsReady == 4 }
             try server.close()
         }
@@ -81,13 +72,13 @@ extension PostgresTests {
         @Test("A backend that is terminated while it works: unknown, then absent")
         func terminatedBackend() throws {
             let server = try TestServer(ready: target, lockTimeout: .seconds(60))
-            try hold("killed")
+            try target.hold("killed")
             let begin = server.begin(makeIntent(request: "killed"))
             let vote = server.startPrepare(begin)
             try target.run("SELECT pg_terminate_backend(\(try waitingBackend(server)))")
             guard case .unknown = try vote.get() else { Issue.record("the end of a session was certain"); return }
             #expect(try server.resolveToTheEnd(begin, .aborted) == .done(.absence))
-            try letGo("killed")
+            try target.letGo("killed")
             try eventually { try server.statistics().connectionsReady == 4 }
             #expect(try server.prepare(begin2(server)) == .yes(authorizationCode: ""))
             for gid in try server.ownPrepared() { try target.run("ROLLBACK PREPARED '\(gid)'") }

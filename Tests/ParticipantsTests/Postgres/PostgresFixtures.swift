@@ -142,10 +142,14 @@ final class TestServer: Sendable {
         try startPrepare(begin, within: timeout).get()
     }
 
-    func resolve(_ begin: Durable<BeginRecord>, _ decision: Outcome) throws -> Resolution {
+    func startResolve(_ begin: Durable<BeginRecord>, _ decision: Outcome) -> Awaited<Resolution> {
         let resolution = Awaited<Resolution>()
         database.resolve(Self.order(begin, decision)) { resolution.set($0) }
-        return try resolution.get()
+        return resolution
+    }
+
+    func resolve(_ begin: Durable<BeginRecord>, _ decision: Outcome) throws -> Resolution {
+        try startResolve(begin, decision).get()
     }
 
     func lookUp(_ begin: Durable<BeginRecord>) throws -> PriorPayment {

@@ -23,36 +23,22 @@ extension PostgresTests {
             return server
         }
 
-        /// Prepares a foreign transaction that holds a request_id, so that an insert of it waits.
-        private func hold(_ request: String) throws {
-            try target.run(
-                "BEGIN; INSERT INTO transactions (request_id, status) VALUES ('\(request)', 'APPROVED'); "
-                    + "PREPARE TRANSACTION 'holder \(request)'")
-        }
-
-        private func letGo(_ request: String) throws { try target.run("ROLLBACK PREPARED 'holder \(request)'") }
-
-        private func startResolve(
-            _ server: TestServer, _ begin: Durable<BeginRecord>, _ decision: Outcome
-        ) -> Awaited<Resolution> {
-            let resolution = Awaited<Resolution>()
-            server.database.resolve(TestServer.order(begin, decision)) { resolution.set($0) }
-            return resolution
-        }
-
-        /// Keeps the connection busy until `jobs` wait for it, lets it go, and sees to it that a pair was sent.
-        private func whileBusy(_ server: TestServer, until jobs: Int, _ ask: () throws -> Void) throws {
+        /// Keeps the connection busy until a decision and a branch wait for it, lets it go, and sees to it that they were sent as a pair.
+        private func sendPair(
+            _ server: TestServer, _ decided: Durable<BeginRecord>, _ decision: Outcome,
+            behindIt branch: Durable<BeginRecord>
+        ) throws -> (resolution: Awaited<Resolution>, vote: Awaited<Vote>) {
             let name = "busy-\(UInt64.random(in: 0...UInt64.max))"
-            try hold(name)
-            let before = server.begin(makeIntent(request: name))
-            let vote = server.startPrepare(before)
+            try target.hold(name)
+            let before = server.startPrepare(server.begin(makeIntent(request: name)))
             try eventually { try server.statistics().connectionsBusy == 1 }
-            try ask()
-            try eventually { try server.statistics().jobsWaiting == jobs }
+            let pair = (resolution: server.startResolve(decided, decision), vote: server.startPrepare(branch))
+            try eventually { try server.statistics().jobsWaiting == 2 }
             let pairs = try server.statistics().pairsSent
-            try letGo(name)
-            #expect(try vote.get() == .yes(authorizationCode: ""))
+            try target.letGo(name)
+            #expect(try before.get() == .yes(authorizationCode: ""))
             try eventually { try server.statistics().pairsSent == pairs + 1 }
+            return pair
         }
 
         @Test("Both are done, and each is told its own")
@@ -60,12 +46,7 @@ extension PostgresTests {
             let server = try makeServer()
             let (first, second) = (server.begin(), server.begin())
             #expect(try server.prepare(first) == .yes(authorizationCode: ""))
-            var resolution = Awaited<Resolution>()
-            var vote = Awaited<Vote>()
-            try whileBusy(server, until: 2) {
-                resolution = startResolve(server, first, .committed)
-                vote = server.startPrepare(second)
-            }
+            let (resolution, vote) = try sendPair(server, first, .committed, behindIt: second)
             #expect(try resolution.get() == .done(.acknowledgement))
             #expect(try vote.get() == .yes(authorizationCode: ""))
             #expect(try target.count("transactions", where: "txn_id = '\(first.record.transaction)'") == 1)
@@ -81,12 +62,7 @@ extension PostgresTests {
             #expect(try server.resolve(made, .committed) == .done(.acknowledgement))
             try target.run("ROLLBACK PREPARED '\(server.gid(gone.record.transaction))'")
             let conflicting = server.begin(makeIntent(request: "made", hash: 2))
-            var resolution = Awaited<Resolution>()
-            var vote = Awaited<Vote>()
-            try whileBusy(server, until: 2) {
-                resolution = startResolve(server, gone, .aborted)
-                vote = server.startPrepare(conflicting)
-            }
+            let (resolution, vote) = try sendPair(server, gone, .aborted, behindIt: conflicting)
             #expect(try resolution.get() == .done(.absence))
             #expect(try vote.get() == .no(.conflict))
             let after = server.begin()
@@ -100,13 +76,8 @@ extension PostgresTests {
             let server = try makeServer()
             let (first, second) = (server.begin(), server.begin(makeIntent(request: "held")))
             #expect(try server.prepare(first) == .yes(authorizationCode: ""))
-            try hold("held")
-            var resolution = Awaited<Resolution>()
-            var vote = Awaited<Vote>()
-            try whileBusy(server, until: 2) {
-                resolution = startResolve(server, first, .committed)
-                vote = server.startPrepare(second)
-            }
+            try target.hold("held")
+            let (resolution, vote) = try sendPair(server, first, .committed, behindIt: second)
             #expect(try resolution.get() == .done(.acknowledgement))
             try eventually {
                 try target.run(
@@ -115,7 +86,7 @@ extension PostgresTests {
             }
             guard case .unknown = try vote.get() else { Issue.record("the end of a session was certain"); return }
             #expect(try server.resolveToTheEnd(second, .aborted) == .done(.absence))
-            try letGo("held")
+            try target.letGo("held")
             try server.close()
         }
 
@@ -124,13 +95,13 @@ extension PostgresTests {
             let server = try makeServer(lockTimeout: Milliseconds(1500))
             let (first, second) = (server.begin(), server.begin())
             #expect(try server.prepare(first) == .yes(authorizationCode: ""))
-            try hold("busy")
+            try target.hold("busy")
             defer { try? target.waitForNobody() }
             // What commits waits for ever from now on; what gives up at its lock does not.
             try target.waitForMissingStandby()
             let busy = server.startPrepare(server.begin(makeIntent(request: "busy")))
             try eventually { try server.statistics().connectionsBusy == 1 }
-            let resolution = startResolve(server, first, .committed)
+            let resolution = server.startResolve(first, .committed)
             let before = PostgresDatabase.now()
             let vote = server.startPrepare(second, within: .seconds(5))
             guard case .no(.contended) = try busy.get() else { Issue.record("the lock was not waited for"); return }
@@ -148,7 +119,7 @@ extension PostgresTests {
             }
             #expect(try server.ownPrepared().isEmpty)
             #expect(try target.count("transactions", where: "txn_id = '\(second.record.transaction)'") == 0)
-            try letGo("busy")
+            try target.letGo("busy")
             try server.close()
         }
 
@@ -159,15 +130,15 @@ extension PostgresTests {
             #expect(try impatient.firstAttempt() == .available)
             let (first, second) = (impatient.begin(), impatient.begin())
             #expect(try impatient.prepare(first) == .yes(authorizationCode: ""))
-            try hold("busy")
+            try target.hold("busy")
             let busy = impatient.startPrepare(impatient.begin(makeIntent(request: "busy")))
             try eventually { try impatient.statistics().connectionsBusy == 1 }
-            let resolution = startResolve(impatient, first, .committed)
+            let resolution = impatient.startResolve(first, .committed)
             let prior = Awaited<PriorPayment>()
             impatient.database.lookUp(LookUpOrder(allowedBy: impatient.begin())) { prior.set($0) }
             let vote = impatient.startPrepare(second)
             try eventually { try impatient.statistics().jobsWaiting == 3 }
-            try letGo("busy")
+            try target.letGo("busy")
             #expect(try busy.get() == .yes(authorizationCode: ""))
             #expect(try resolution.get() == .done(.acknowledgement))
             #expect(try prior.get() == .none)
