@@ -243,15 +243,19 @@ final class DatabaseLink: SocketWatcher, @unchecked Sendable {
         connection.forgetWarnings()
         phase = next(running)
         behind = second.map { RunningJob($0) }
-        for job in [job, second].lazy.compactMap({ $0 }) {
-            precondition(job.statements.last?.endsSegment == true, "a job ends with a sync")
-            for statement in job.statements {
-                guard connection.send(statement) else { return lose(connection.errorMessage) }
+        let isSent =
+            if let second { connection.together { send(job, on: connection) && send(second, on: connection) } } else {
+                send(job, on: connection)
             }
-        }
+        guard isSent else { return lose(connection.errorMessage) }
         // Who is behind waits no longer than it may: what is before it is cancelled for its sake, and asked again later.
         limit(running, until: min(job.deadline, second?.deadline ?? job.deadline))
         flush(connection)
+    }
+
+    private func send(_ job: Job, on connection: LibpqConnection) -> Bool {
+        precondition(job.statements.last?.endsSegment == true, "a job ends with a sync")
+        return job.statements.allSatisfy { connection.send($0) }
     }
 
     private func limit(_ running: RunningJob, until deadline: MonotonicTime) {

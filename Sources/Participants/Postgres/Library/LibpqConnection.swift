@@ -107,6 +107,20 @@ final class LibpqConnection: @unchecked Sendable {
         }
     }
 
+    /// Everything that `body` sends leaves in one piece, so that the server's process wakes once for it. libpq gives its bytes to the
+    /// socket at every sync; meanwhile TCP holds back what does not fill a segment (`tcp(7)`, TCP_CORK). Other sockets refuse the option,
+    /// and send as ever.
+    func together<Result>(_ body: () -> Result) -> Result {
+        hold(true)
+        defer { hold(false) }
+        return body()
+    }
+
+    private func hold(_ isHeld: Bool) {
+        var option: Int32 = isHeld ? 1 : 0
+        _ = setsockopt(socket, Int32(IPPROTO_TCP), TCP_CORK, &option, socklen_t(MemoryLayout<Int32>.size))
+    }
+
     enum FlushStep {
         case done
         case wantsWrite
