@@ -9,7 +9,7 @@ public enum LogLimits {
     public static let queuedStepsMax = 4 * queuedBeginsMax
     /// Steps in one commit.
     public static let batchStepsMax = 4096
-    /// States of unfinished transactions that the writer keeps decoded; then it begins anew.
+    /// States of unfinished transactions that the writer keeps decoded from batch to batch; then it begins anew.
     static let decodedStatesMax = 8192
     /// Records that one slice of a trim looks at; slices go between batches so that no decision waits behind a long
     /// one.

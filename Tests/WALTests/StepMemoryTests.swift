@@ -47,28 +47,25 @@ struct StepMemoryTests {
     /// Goal: an empty value is no state and no claim, whatever is remembered.
     @Test func emptyValueIsNothing() {
         let memory = StepMemory()
-        let begin = Durable(attestedByLog: Sample.begin(1), lsn: LSN(rawValue: 2), writtenAt: Sample.startedAt)
-        let state = ActiveTransaction(begin: begin, decision: .undecided, acknowledged: [:])
-        StateCodec.encode(state).withUnsafeBytes { bytes in
-            memory.note(state, storedAs: bytes)
-            #expect(memory.state(of: state.transaction, storedAs: bytes) == state)
-        }
-        var nothing: UInt8 = 0
-        withUnsafeBytes(of: &nothing) { byte in
-            let empty = UnsafeRawBufferPointer(rebasing: byte[..<0])
-            #expect(memory.state(of: state.transaction, storedAs: empty) == nil)
+        let (state, bytes) = Self.begun(1)
+        bytes.withUnsafeBytes { bytes in
+            let open = memory.note(state, storedAs: bytes)
+            #expect(open.isState(storedAs: bytes) && open.state == state)
+            let empty = UnsafeRawBufferPointer(rebasing: bytes[..<0])
+            #expect(!open.isState(storedAs: empty))
             #expect(!memory.isClaim(of: state.transaction, storedAs: empty))
         }
     }
 
     /// Goal: a claim is known again from the first step on, and is another's when other bytes are there.
-    @Test func claimIsKnown() {
+    @Test func claimIsKnown() throws {
         let memory = StepMemory()
         func entry(_ transaction: UInt64) -> [UInt8] {
             StateCodec.encode(
                 RequestEntry(
                     transaction: Sample.transaction(transaction), intent: Sample.intent(1), status: .preparing))
         }
+        let open = memory.put(Self.begun(1).state)
         entry(1).withUnsafeBytes { bytes in
             #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: bytes))
             memory.noteClaim(of: Sample.transaction(1), storedAs: bytes)
@@ -76,26 +73,104 @@ struct StepMemoryTests {
             #expect(!memory.isClaim(of: Sample.transaction(2), storedAs: bytes))
         }
         entry(2).withUnsafeBytes { #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: $0)) }
-        memory.forget(Sample.transaction(1))
+        memory.end(open)
+        try memory.settle(put: { _, _ in }, delete: { _ in })
         entry(1).withUnsafeBytes { #expect(!memory.isClaim(of: Sample.transaction(1), storedAs: $0)) }
+    }
+
+    /// Goal: what a batch made of a transaction counts within that batch and no longer; it is settled in the order of the tree.
+    @Test func changeEndsWithItsBatch() throws {
+        let memory = StepMemory()
+        memory.beginBatch()
+        let (state, bytes) = Self.begun(2)
+        let open = bytes.withUnsafeBytes { memory.note(state, storedAs: $0) }
+        memory.change(open) { $0.acknowledged[.clearing] = .witness }
+        memory.put(Self.begun(1).state)
+        guard case .changed(let same) = memory.change(of: state.transaction) else {
+            Issue.record("a change was forgotten")
+            return
+        }
+        #expect(same === open && same.state.acknowledged == [.clearing: .witness])
+
+        memory.beginBatch()
+        guard case .unchanged = memory.change(of: state.transaction) else {
+            Issue.record("a batch that was given up counts")
+            return
+        }
+        #expect(!bytes.withUnsafeBytes { open.isState(storedAs: $0) })
+
+        let again = bytes.withUnsafeBytes { memory.note(state, storedAs: $0) }
+        memory.end(again)
+        guard case .ended = memory.change(of: state.transaction) else { Issue.record("it has ended"); return }
+        for number: UInt64 in [5, 4] { memory.put(Self.begun(number).state) }
+        var settled: [String] = []
+        func settle() throws {
+            settled = []
+            try memory.settle { transaction, bytes throws(LMDBFailure) in
+                #expect((try? StateCodec.decodeActive(bytes, of: transaction)) != nil)
+                settled.append("\(transaction) put")
+            } delete: { transaction throws(LMDBFailure) in
+                settled.append("\(transaction) deleted")
+            }
+        }
+        try settle()
+        #expect(
+            settled == ["\(state.transaction) deleted"] + [UInt64(4), 5].map { "\(Sample.transaction($0)) put" })
+        try settle()
+        #expect(settled.isEmpty)
+    }
+
+    /// Goal: what is taken over from the value before makes the same bytes as making it anew.
+    @Test func lastingPartIsTheSame() throws {
+        let memory = StepMemory()
+        memory.beginBatch()
+        var (state, _) = Self.begun(1)
+        let open = memory.put(state)
+        func expectSame() throws {
+            try memory.settle(
+                put: { _, bytes in #expect(Array(bytes) == StateCodec.encode(state)) }, delete: { _ in })
+        }
+        try expectSame()
+        for participant in [
+            Participant.clearing, .database(DatabaseIndex(rawValue: 200)), .database(DatabaseIndex(rawValue: 3)),
+        ] {
+            state.acknowledged[participant] = .acknowledgement
+            memory.change(open) { $0.acknowledged[participant] = .acknowledgement }
+            try expectSame()
+        }
+        // Another BEGIN of the same transaction takes nothing over.
+        state = ActiveTransaction(
+            begin: Durable(
+                attestedByLog: Sample.begin(1, request: "another"), lsn: LSN(rawValue: 9), writtenAt: Sample.startedAt),
+            decision: .undecided, acknowledged: [:])
+        memory.put(state)
+        try expectSame()
     }
 
     /// Goal: what is remembered is bounded, and what was let go is decoded again.
     @Test func memoryIsBounded() {
         let memory = StepMemory()
-        var first: [UInt8] = []
-        for number in 1...UInt64(LogLimits.decodedStatesMax + 1) {
-            let begin = Durable(
-                attestedByLog: Sample.begin(number), lsn: LSN(rawValue: number), writtenAt: Sample.startedAt)
-            let state = ActiveTransaction(begin: begin, decision: .undecided, acknowledged: [:])
-            let bytes = StateCodec.encode(state)
-            if number == 1 { first = bytes }
-            bytes.withUnsafeBytes { memory.note(state, storedAs: $0) }
+        func isKnown() -> Bool {
+            if case .unchanged(nil) = memory.change(of: Sample.transaction(1)) { false } else { true }
         }
-        first.withUnsafeBytes { #expect(memory.state(of: Sample.transaction(1), storedAs: $0) == nil) }
+        for number in 1...UInt64(LogLimits.decodedStatesMax) {
+            if number % 1000 == 0 { memory.beginBatch() }
+            let (state, bytes) = Self.begun(number)
+            _ = bytes.withUnsafeBytes { memory.note(state, storedAs: $0) }
+        }
+        #expect(isKnown())
+        memory.beginBatch()
+        #expect(!isKnown())
     }
 
     // MARK: parts
+
+    private static func begun(_ number: UInt64) -> (state: ActiveTransaction, bytes: [UInt8]) {
+        let begin = Durable(
+            attestedByLog: Sample.begin(number), lsn: LSN(rawValue: number), writtenAt: Sample.startedAt)
+        let state = ActiveTransaction(begin: begin, decision: .undecided, acknowledged: [:])
+        return (state, StateCodec.encode(state))
+    }
 
     /// Takes the steps in one transaction.
     ///

@@ -11,11 +11,24 @@ enum StateCodec {
         return Array(writer.written)
     }
 
-    static func encode(_ active: ActiveTransaction, into writer: inout ByteWriter) {
+    /// - Parameter lasting: the part of an earlier value of the transaction that tells how it began, which no step changes: it is taken
+    ///   over instead of being made again. Empty if there is none.
+    /// - Returns: how many bytes of the value are that part.
+    @discardableResult
+    static func encode(
+        _ active: ActiveTransaction, into writer: inout ByteWriter,
+        beginningWith lasting: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) -> Int {
+        var lastingBytes = lasting.count
         Envelope.seal(.activeTransaction, into: &writer) { writer in
-            writer.transaction(active.transaction)
-            writer.position(active.begin)
-            writer.beginBody(active.begin.record)
+            if lasting.isEmpty {
+                writer.transaction(active.transaction)
+                writer.position(active.begin)
+                writer.beginBody(active.begin.record)
+                lastingBytes = writer.written.count
+            } else {
+                writer.bytes(UnsafeRawBufferPointer(rebasing: lasting[Envelope.headerBytes...]))
+            }
             switch active.decision {
             case .undecided: writer.integer(UInt8(1))
             case .commit(let commit):
@@ -27,14 +40,7 @@ enum StateCodec {
                 writer.position(abort)
                 writer.abortBody(abort.record)
             }
-            // In a fixed order, so that equal states are equal bytes.
-            let proofs = active.acknowledged.sorted { $0.key.order < $1.key.order }
-            precondition(proofs.count <= LogLimits.branchesMax, "more acknowledgements than participants")
-            writer.integer(UInt8(proofs.count))
-            for (participant, proof) in proofs {
-                writer.participant(participant)
-                writer.integer(proof.rawValue)
-            }
+            writer.proofs(active.acknowledged)
             precondition(active.parkings.count <= LogLimits.branchesMax, "more parkings than participants")
             writer.integer(UInt8(active.parkings.count))
             for parking in active.parkings {
@@ -49,6 +55,7 @@ enum StateCodec {
         assert(
             (try? decodeActive(writer.written, of: active.transaction)) == active,
             "a transaction's state reads back otherwise than it was written")
+        return lastingBytes
     }
 
     /// - Parameter transaction: the key that the value was found under.
@@ -170,6 +177,25 @@ extension ByteWriter {
     fileprivate mutating func position<Record>(_ durable: Durable<Record>) {
         integer(durable.lsn.rawValue)
         integer(durable.writtenAt.microseconds)
+    }
+
+    /// In a fixed order, so that equal states are equal bytes: the next one is looked for each time, which of the few that there are takes
+    /// less than sorting them.
+    fileprivate mutating func proofs(_ proofs: [Participant: Proof]) {
+        precondition(proofs.count <= LogLimits.branchesMax, "more acknowledgements than participants")
+        integer(UInt8(proofs.count))
+        var last = -1
+        for _ in 0..<proofs.count {
+            var next: (participant: Participant, proof: Proof)?
+            for (participant, proof) in proofs where participant.order > last {
+                if let next, next.participant.order < participant.order { continue }
+                next = (participant, proof)
+            }
+            guard let next else { preconditionFailure("two participants with one place in the order") }
+            participant(next.participant)
+            integer(next.proof.rawValue)
+            last = next.participant.order
+        }
     }
 }
 

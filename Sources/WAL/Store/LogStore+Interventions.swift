@@ -7,9 +7,10 @@ extension LogStore {
         _ record: ResolutionRecord, needsTwoPersons: Bool, _ txn: borrowing WriteTransaction,
         _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        guard var state = try loadActive(record.transaction, txn, &context) else {
+        guard let open = try loadActive(record.transaction, txn, &context) else {
             return .refused(.notActive(record.transaction))
         }
+        let state = open.state
         let resolving: Resolving
         do throws(ResolutionRefusal) {
             resolving = try state.resolving(record, now: context.now, continuity: continuity(txn))
@@ -19,8 +20,8 @@ extension LogStore {
         if needsTwoPersons, record.warrant.authority == .order {
             guard let first = state.proposal, first.record.agrees(with: record) else {
                 let lsn = try append(.resolutionProposed(record), txn, &context)
-                state.proposal = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
-                context.put(state)
+                let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+                context.change(open) { $0.proposal = durable }
                 return .proposed(record, lsn)
             }
             guard !first.record.warrant.isBySameActor(as: record.warrant) else {

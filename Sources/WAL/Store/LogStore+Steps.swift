@@ -70,7 +70,7 @@ extension LogStore {
         if let same = try loadActive(record.transaction, txn, &context) {
             // A transaction has one BEGIN. Random numbers of 128 bits do not meet; a repeated call may.
             let entry = RequestEntry(
-                transaction: same.transaction, intent: same.begin.record.intent, status: .preparing)
+                transaction: same.transaction, intent: same.state.begin.record.intent, status: .preparing)
             let isClaimed = try txn.reading.get(requests, RequestKey(request)) != nil
             return isClaimed ? try refuse(request, txn, &context) : .refused(.requestClaimed(entry))
         }
@@ -80,10 +80,10 @@ extension LogStore {
         guard try txn.putNew(requests, RequestKey(request), context.memory.writer.written) else {
             return try refuse(request, txn, &context)
         }
-        context.memory.noteClaim(of: record.transaction, storedAs: context.memory.writer.written)
-        let lsn = try append(.begin(record), txn, &context)
-        let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+        let durable = Durable(attestedByLog: record, lsn: context.nextLSN, writtenAt: context.now)
         context.put(ActiveTransaction(begin: durable, decision: .undecided, acknowledged: [:]))
+            .noteClaim(storedAs: context.memory.writer.written)
+        let lsn = try append(.begin(record), txn, &context)
         return .begun(record, lsn)
     }
 
@@ -106,31 +106,31 @@ extension LogStore {
     private func commit(
         _ record: CommitRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        guard var state = try loadActive(record.transaction, txn, &context) else {
+        guard let open = try loadActive(record.transaction, txn, &context) else {
             return .refused(.notActive(record.transaction))
         }
-        guard state.decision == .undecided else { return .refused(.alreadyDecided(state.decision)) }
+        guard open.isUndecided else { return .refused(.alreadyDecided(open.state.decision)) }
         let lsn = try append(.commit(record), txn, &context)
-        state.decision = .commit(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        context.put(state)
+        let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+        context.change(open) { $0.decision = .commit(durable) }
         // The request's entry, on a page of its own, goes on saying that it is open: until the end `active` tells more. Unless it says
         // that the outcome is in doubt.
-        if state.isParked { try setClaim(of: state, to: .committing, txn, &context) }
+        if open.state.isParked { try setClaim(of: open.state, to: .committing, txn, &context) }
         return .committing(record, lsn)
     }
 
     private func abort(
         _ record: AbortRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        guard var state = try loadActive(record.transaction, txn, &context) else {
+        guard let open = try loadActive(record.transaction, txn, &context) else {
             return .refused(.notActive(record.transaction))
         }
-        guard state.decision == .undecided else { return .refused(.alreadyDecided(state.decision)) }
+        guard open.isUndecided else { return .refused(.alreadyDecided(open.state.decision)) }
         let lsn = try append(.abort(record), txn, &context)
         // The claim is settled against the state before the decision: a released one still points to us here.
-        try settleClaim(of: state, record, txn, &context)
-        state.decision = .abort(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        context.put(state)
+        try settleClaim(of: open.state, record, txn, &context)
+        let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+        context.change(open) { $0.decision = .abort(durable) }
         if let task = record.reversal {
             precondition(task.transaction == record.transaction, "a reversal of another transaction")
             try txn.put(reversals, Keys.transaction(task.transaction), StateCodec.encode(task))
@@ -142,12 +142,11 @@ extension LogStore {
         _ record: AcknowledgedRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         // Nobody can have done as decided before the decision; a record that said so could not be explained later.
-        guard var state = try loadActive(record.transaction, txn, &context), state.decision != .undecided else {
+        guard let open = try loadActive(record.transaction, txn, &context), !open.isUndecided else {
             return .refused(.notActive(record.transaction))
         }
         _ = try append(.acknowledged(record), txn, &context)
-        state.acknowledged[record.participant] = record.proof
-        context.put(state)
+        context.change(open) { $0.acknowledged[record.participant] = record.proof }
         return .noted
     }
 
@@ -155,10 +154,11 @@ extension LogStore {
         _ record: EndRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
         // An undecided transaction cannot end: forgetting it would leave its branches to presumption. It stays active.
-        guard let state = try loadActive(record.transaction, txn, &context), state.decision != .undecided else {
+        guard let open = try loadActive(record.transaction, txn, &context), !open.isUndecided else {
             return .refused(.notActive(record.transaction))
         }
         _ = try append(.end(record), txn, &context)
+        let state = open.state
         switch (record.outcome, state.decision) {
         case (.committed, _): try setClaim(of: state, to: .approved, txn, &context)
         case (.aborted, .abort(let abort)):
@@ -166,20 +166,20 @@ extension LogStore {
             if state.isParked { try settleClaim(of: state, abort.record, txn, &context) }
         case (.aborted, .commit), (.aborted, .undecided): break
         }
-        context.end(record.transaction)
+        context.end(open)
         return .noted
     }
 
     private func park(
         _ record: ParkedRecord, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> StepOutcome {
-        guard var state = try loadActive(record.transaction, txn, &context) else {
+        guard let open = try loadActive(record.transaction, txn, &context) else {
             return .refused(.notActive(record.transaction))
         }
         let lsn = try append(.parked(record), txn, &context)
-        state.park(Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now))
-        context.put(state)
-        try retakeClaim(of: state, to: .heuristic, txn, &context)
+        let durable = Durable(attestedByLog: record, lsn: lsn, writtenAt: context.now)
+        context.change(open) { $0.park(durable) }
+        try retakeClaim(of: open.state, to: .heuristic, txn, &context)
         return .parked(record, lsn)
     }
 }

@@ -48,8 +48,6 @@ struct StepContext {
     /// Whether `meta` holds `nextLSN` as it is.
     var hasAdvanced = false
     var quarantined = 0
-    /// What the steps made of `active` and is not written yet: the last state of each transaction, `nil` where it has ended.
-    fileprivate var states: [TransactionID: ActiveTransaction?] = [:]
     /// The latest time of what was trimmed.
     var trimmedUntil: WallTime?
     /// Transactions whose state was set aside in this batch.
@@ -59,21 +57,27 @@ struct StepContext {
         self.now = now
         self.nextLSN = nextLSN
         self.memory = memory
+        memory.beginBatch()
     }
 
-    /// So many steps come: their states are not to be moved while they become more.
-    mutating func expect(steps: Int) { states.reserveCapacity(steps) }
-
-    /// Of the steps of one batch the last state is written, with ``LogStore/writeStates(_:_:)``.
-    mutating func put(_ state: ActiveTransaction) {
-        states.updateValue(state, forKey: state.transaction)
+    /// The state of a transaction from this step on. Of the steps of one batch the last state is written, with
+    /// ``LogStore/writeStates(_:_:)``.
+    @discardableResult
+    mutating func put(_ state: ActiveTransaction) -> OpenTransaction {
         hasWritten = true
+        return memory.put(state)
+    }
+
+    /// Likewise, of one that was loaded.
+    mutating func change(_ open: OpenTransaction, _ change: (inout ActiveTransaction) -> Void) {
+        hasWritten = true
+        memory.change(open, change)
     }
 
     /// The transaction is no longer active.
-    mutating func end(_ transaction: TransactionID) {
-        states.updateValue(nil, forKey: transaction)
+    mutating func end(_ open: OpenTransaction) {
         hasWritten = true
+        memory.end(open)
     }
 }
 
@@ -95,33 +99,27 @@ extension LogStore {
     func writeStates(
         _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) {
-        guard !context.states.isEmpty else { return }
-        // In the order of the tree, so that neighbours are written one after the other.
-        for transaction in context.states.keys.sorted() {
-            if case .some(.some(let state)) = context.states[transaction] {
-                StateCodec.encode(state, into: &context.memory.writer)
-                let bytes = context.memory.writer.written
-                try txn.put(active, TransactionKey(transaction), bytes)
-                context.memory.note(state, storedAs: bytes)
-            } else {
-                try txn.delete(active, TransactionKey(transaction))
-                context.memory.forget(transaction)
-            }
+        try context.memory.settle { transaction, bytes throws(LMDBFailure) in
+            try txn.put(active, TransactionKey(transaction), bytes)
+        } delete: { transaction throws(LMDBFailure) in
+            try txn.delete(active, TransactionKey(transaction))
         }
-        context.states = [:]
     }
 
     /// The state of a transaction; `nil` if it is not active. A damaged one is set aside.
     func loadActive(
         _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
-    ) throws(LMDBFailure) -> ActiveTransaction? {
-        if let state = context.states[transaction] { return state }
+    ) throws(LMDBFailure) -> OpenTransaction? {
+        let known: OpenTransaction?
+        switch context.memory.change(of: transaction) {
+        case .changed(let open): return open
+        case .ended: return nil
+        case .unchanged(let open): known = open
+        }
         guard let bytes = try txn.reading.get(active, TransactionKey(transaction)) else { return nil }
-        if let state = context.memory.state(of: transaction, storedAs: bytes) { return state }
+        if let known, known.isState(storedAs: bytes) { return known }
         do throws(ValueFault) {
-            let state = try StateCodec.decodeActive(bytes, of: transaction)
-            context.memory.note(state, storedAs: bytes)
-            return state
+            return context.memory.note(try StateCodec.decodeActive(bytes, of: transaction), storedAs: bytes)
         } catch {
             try setAside(active, Keys.transaction(transaction), reason: error.description, txn, &context)
             return nil

@@ -1,57 +1,58 @@
 import Coordinator
 import Glibc
 
-/// What the writer keeps from step to step, to have less to do.
-///
-/// Nothing here is believed: a state counts only while the tree holds the very bytes that it was decoded from or written
-/// as. So it is what decoding the tree would give, whatever became of the tree since: a commit that failed, a batch that was given up,
-/// another value, damage.
-final class StepMemory {
-    /// Where a value is put together before it goes to its tree.
-    var writer = ByteWriter(capacity: 1024)
+/// An unfinished transaction as the writer keeps it.
+final class OpenTransaction {
+    let transaction: TransactionID
+    /// As the last step left it.
+    fileprivate(set) var state: ActiveTransaction
+    /// What the state was decoded from or written as; empty before it is written for the first time.
+    private var bytes: [UInt8] = []
+    /// How many of them, from the first, are the same in every value of this transaction; 0 if that is not known.
+    private var lastingBytes = 0
+    /// The entry of its request, as it was written last.
+    private var claim: [UInt8] = []
+    /// The batch that made the state another than `bytes` say; 0 for none.
+    fileprivate var changedIn: UInt64 = 0
+    /// Of what the batch changed: whether the transaction has ended.
+    fileprivate var isEnded = false
 
-    private final class Known {
-        /// `nil` until the state is in its tree for the first time.
-        var state: ActiveTransaction?
-        var bytes: [UInt8] = []
-        /// The entry of its request, as it was written last.
-        var claim: [UInt8] = []
+    fileprivate init(_ state: ActiveTransaction) {
+        transaction = state.transaction
+        self.state = state
     }
 
-    private var known: [TransactionID: Known] = [:]
+    var isUndecided: Bool {
+        if case .undecided = state.decision { true } else { false }
+    }
 
-    /// What `stored`, the value of the transaction in `active`, says; `nil` if it has to be decoded for that.
-    func state(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) -> ActiveTransaction? {
-        guard let known = known[transaction], Self.areSame(known.bytes, stored) else { return nil }
-        return known.state
+    /// Whether the state is what `stored`, the value of the transaction in `active`, says.
+    func isState(storedAs stored: UnsafeRawBufferPointer) -> Bool {
+        changedIn == 0 && Self.areSame(bytes, stored)
     }
 
     /// - Parameter stored: what the state was decoded from, or what it was encoded as.
-    func note(_ state: ActiveTransaction, storedAs stored: UnsafeRawBufferPointer) {
-        let known = place(of: state.transaction)
-        known.state = state
-        Self.copy(stored, to: &known.bytes)
+    fileprivate func noteState(storedAs stored: UnsafeRawBufferPointer) {
+        (changedIn, isEnded) = (0, false)
+        Self.copy(stored, to: &bytes)
     }
 
-    /// Whether `stored`, the entry of a request, is one that was written for this transaction.
-    func isClaim(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) -> Bool {
-        guard let known = known[transaction] else { return false }
-        return Self.areSame(known.claim, stored)
+    /// Another state, which may have begun otherwise.
+    fileprivate func replace(by other: ActiveTransaction) {
+        state = other
+        lastingBytes = 0
     }
 
-    func noteClaim(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) {
-        Self.copy(stored, to: &place(of: transaction).claim)
+    fileprivate func encode(into writer: inout ByteWriter) {
+        lastingBytes = bytes.withUnsafeBytes { bytes in
+            StateCodec.encode(
+                state, into: &writer, beginningWith: UnsafeRawBufferPointer(rebasing: bytes[..<lastingBytes]))
+        }
     }
 
-    func forget(_ transaction: TransactionID) { known[transaction] = nil }
+    fileprivate func isClaim(storedAs stored: UnsafeRawBufferPointer) -> Bool { Self.areSame(claim, stored) }
 
-    private func place(of transaction: TransactionID) -> Known {
-        if let known = known[transaction] { return known }
-        if known.count >= LogLimits.decodedStatesMax { known.removeAll(keepingCapacity: true) }
-        let fresh = Known()
-        known[transaction] = fresh
-        return fresh
-    }
+    func noteClaim(storedAs stored: UnsafeRawBufferPointer) { Self.copy(stored, to: &claim) }
 
     private static func copy(_ stored: UnsafeRawBufferPointer, to kept: inout [UInt8]) {
         kept.removeAll(keepingCapacity: true)
@@ -64,5 +65,118 @@ final class StepMemory {
             guard let first = kept.baseAddress else { return false }
             return memcmp(first, start, stored.count) == 0
         }
+    }
+}
+
+/// What the writer keeps from step to step, to have less to do.
+///
+/// Nothing here is believed: a state counts only while the tree holds the very bytes that it was decoded from or written
+/// as, or while the batch that changed it lasts. So it is what decoding the tree would give, whatever became of the tree since: a commit
+/// that failed, a batch that was given up, another value, damage.
+final class StepMemory {
+    /// Where a value is put together before it goes to its tree.
+    var writer = ByteWriter(capacity: 1024)
+    private var known: [TransactionID: OpenTransaction] = [:]
+    /// The number of the present batch, from 1 on.
+    private var batch: UInt64 = 1
+    /// What the batch changed and is not written yet.
+    private var changed: [OpenTransaction] = []
+
+    /// Whatever the batch before left unwritten was given up.
+    func beginBatch() {
+        batch += 1
+        changed.removeAll(keepingCapacity: true)
+        if known.count >= LogLimits.decodedStatesMax { known.removeAll(keepingCapacity: true) }
+    }
+
+    /// What the steps of this batch made of a transaction.
+    enum Change {
+        case unchanged(OpenTransaction?)
+        case changed(OpenTransaction)
+        case ended
+    }
+
+    /// What is known of a transaction: what this batch made of it, or what may be in the tree.
+    func change(of transaction: TransactionID) -> Change {
+        guard let open = known[transaction] else { return .unchanged(nil) }
+        guard open.changedIn == batch else { return .unchanged(open) }
+        return open.isEnded ? .ended : .changed(open)
+    }
+
+    /// Keeps a state that was decoded from `stored`.
+    func note(_ state: ActiveTransaction, storedAs stored: UnsafeRawBufferPointer) -> OpenTransaction {
+        let open = place(of: state)
+        open.noteState(storedAs: stored)
+        return open
+    }
+
+    /// The state of a transaction from this step on, whatever it was.
+    @discardableResult
+    func put(_ state: ActiveTransaction) -> OpenTransaction {
+        let open = place(of: state)
+        mark(open)
+        open.isEnded = false
+        return open
+    }
+
+    func change(_ open: OpenTransaction, _ change: (inout ActiveTransaction) -> Void) {
+        change(&open.state)
+        mark(open)
+    }
+
+    /// The transaction is no longer active.
+    func end(_ open: OpenTransaction) {
+        mark(open)
+        open.isEnded = true
+    }
+
+    /// Goes through what the batch changed, in the order of the tree, so that neighbours are written one after the other; nothing is
+    /// left then.
+    ///
+    /// - Parameters:
+    ///   - put: gets the value of a transaction.
+    ///   - delete: for a transaction that has ended.
+    func settle(
+        put: (TransactionID, UnsafeRawBufferPointer) throws(LMDBFailure) -> Void,
+        delete: (TransactionID) throws(LMDBFailure) -> Void
+    ) throws(LMDBFailure) {
+        guard !changed.isEmpty else { return }
+        changed.sort { $0.transaction < $1.transaction }
+        for open in changed {
+            if open.isEnded {
+                try delete(open.transaction)
+                known[open.transaction] = nil
+            } else {
+                open.encode(into: &writer)
+                try put(open.transaction, writer.written)
+                open.noteState(storedAs: writer.written)
+            }
+        }
+        changed.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether `stored`, the entry of a request, is one that was written for this transaction.
+    func isClaim(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) -> Bool {
+        known[transaction]?.isClaim(storedAs: stored) ?? false
+    }
+
+    func noteClaim(of transaction: TransactionID, storedAs stored: UnsafeRawBufferPointer) {
+        known[transaction]?.noteClaim(storedAs: stored)
+    }
+
+    private func place(of state: ActiveTransaction) -> OpenTransaction {
+        if let open = known[state.transaction] {
+            open.replace(by: state)
+            return open
+        }
+        let fresh = OpenTransaction(state)
+        known[state.transaction] = fresh
+        return fresh
+    }
+
+    private func mark(_ open: OpenTransaction) {
+        guard open.changedIn != batch else { return }
+        open.changedIn = batch
+        changed.append(open)
     }
 }
