@@ -11,23 +11,23 @@ enum StateCodec {
         return Array(writer.written)
     }
 
-    /// - Parameter lasting: the part of an earlier value of the transaction that tells how it began, which no step changes: it is taken
-    ///   over instead of being made again. Empty if there is none.
-    /// - Returns: how many bytes of the value are that part.
+    /// - Parameter beginning: an earlier value of the transaction up to the end of what tells how it began, which no step changes: that
+    ///   part is taken over instead of being made again. Empty if there is none.
+    /// - Returns: how many bytes of the value are its frame and that part.
     @discardableResult
     static func encode(
         _ active: ActiveTransaction, into writer: inout ByteWriter,
-        beginningWith lasting: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+        beginningAs beginning: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) -> Int {
-        var lastingBytes = lasting.count
+        var beginningBytes = beginning.count
         Envelope.seal(.activeTransaction, into: &writer) { writer in
-            if lasting.isEmpty {
+            if beginning.isEmpty {
                 writer.transaction(active.transaction)
                 writer.position(active.begin)
                 writer.beginBody(active.begin.record)
-                lastingBytes = writer.written.count
+                beginningBytes = writer.written.count
             } else {
-                writer.bytes(UnsafeRawBufferPointer(rebasing: lasting[Envelope.headerBytes...]))
+                writer.bytes(UnsafeRawBufferPointer(rebasing: beginning[Envelope.headerBytes...]))
             }
             switch active.decision {
             case .undecided: writer.integer(UInt8(1))
@@ -55,7 +55,7 @@ enum StateCodec {
         assert(
             (try? decodeActive(writer.written, of: active.transaction)) == active,
             "a transaction's state reads back otherwise than it was written")
-        return lastingBytes
+        return beginningBytes
     }
 
     /// - Parameter transaction: the key that the value was found under.

@@ -53,6 +53,7 @@ struct StepContext {
     /// Transactions whose state was set aside in this batch.
     var quarantinedTransactions: [TransactionID] = []
 
+    /// - Parameter memory: of one batch at a time; what an earlier context left in it unwritten is given up.
     init(now: WallTime, nextLSN: LSN, memory: StepMemory = StepMemory()) {
         self.now = now
         self.nextLSN = nextLSN
@@ -99,19 +100,19 @@ extension LogStore {
     func writeStates(
         _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) {
-        try context.memory.settle { transaction, bytes throws(LMDBFailure) in
+        try context.memory.writeChanges { transaction, bytes throws(LMDBFailure) in
             try txn.put(active, TransactionKey(transaction), bytes)
         } delete: { transaction throws(LMDBFailure) in
             try txn.delete(active, TransactionKey(transaction))
         }
     }
 
-    /// The state of a transaction; `nil` if it is not active. A damaged one is set aside.
+    /// An unfinished transaction; `nil` if it is not active. A damaged one is set aside.
     func loadActive(
         _ transaction: TransactionID, _ txn: borrowing WriteTransaction, _ context: inout StepContext
     ) throws(LMDBFailure) -> OpenTransaction? {
         let known: OpenTransaction?
-        switch context.memory.change(of: transaction) {
+        switch context.memory.find(transaction) {
         case .changed(let open): return open
         case .ended: return nil
         case .unchanged(let open): known = open

@@ -1,20 +1,20 @@
 import Coordinator
 import Glibc
 
-/// An unfinished transaction as the writer keeps it.
+/// An unfinished transaction as the writer keeps it. Steps change it in its place, so a state that is kept beyond the step is copied.
 final class OpenTransaction {
     let transaction: TransactionID
-    /// As the last step left it.
+    /// As the last step left it; or a batch that was given up, see ``isState(storedAs:)``.
     fileprivate(set) var state: ActiveTransaction
-    /// What the state was decoded from or written as; empty before it is written for the first time.
+    /// What the state was decoded from or written as last; empty before it is written for the first time.
     private var bytes: [UInt8] = []
-    /// How many of them, from the first, are the same in every value of this transaction; 0 if that is not known.
-    private var lastingBytes = 0
+    /// How many of them, from the first, tell how the transaction began, frame included; 0 if that is not known.
+    private var beginningBytes = 0
     /// The entry of its request, as it was written last.
     private var claim: [UInt8] = []
-    /// The batch that made the state another than `bytes` say; 0 for none.
+    /// The batch that made the state another than `bytes` say, or ended the transaction. 0 for none, and for one that has been written.
     fileprivate var changedIn: UInt64 = 0
-    /// Of what the batch changed: whether the transaction has ended.
+    /// Of what that batch changed: whether the transaction has ended.
     fileprivate var isEnded = false
 
     fileprivate init(_ state: ActiveTransaction) {
@@ -26,27 +26,32 @@ final class OpenTransaction {
         if case .undecided = state.decision { true } else { false }
     }
 
-    /// Whether the state is what `stored`, the value of the transaction in `active`, says.
+    /// Whether the state is what `stored`, the value of the transaction in `active`, says. Of what an earlier batch changed and did not
+    /// write nobody knows, so it is not.
     func isState(storedAs stored: UnsafeRawBufferPointer) -> Bool {
         changedIn == 0 && Self.areSame(bytes, stored)
     }
 
-    /// - Parameter stored: what the state was decoded from, or what it was encoded as.
-    fileprivate func noteState(storedAs stored: UnsafeRawBufferPointer) {
+    /// - Parameters:
+    ///   - stored: what the state was decoded from, or what it was encoded as.
+    ///   - beginningBytes: how many of them tell how the transaction began, if that is known.
+    fileprivate func noteState(storedAs stored: UnsafeRawBufferPointer, beginningBytes: Int = 0) {
         (changedIn, isEnded) = (0, false)
         Self.copy(stored, to: &bytes)
+        self.beginningBytes = beginningBytes
     }
 
     /// Another state, which may have begun otherwise.
     fileprivate func replace(by other: ActiveTransaction) {
         state = other
-        lastingBytes = 0
+        beginningBytes = 0
     }
 
-    fileprivate func encode(into writer: inout ByteWriter) {
-        lastingBytes = bytes.withUnsafeBytes { bytes in
+    /// - Returns: how many bytes of the value tell how the transaction began.
+    fileprivate func encode(into writer: inout ByteWriter) -> Int {
+        bytes.withUnsafeBytes { bytes in
             StateCodec.encode(
-                state, into: &writer, beginningWith: UnsafeRawBufferPointer(rebasing: bytes[..<lastingBytes]))
+                state, into: &writer, beginningAs: UnsafeRawBufferPointer(rebasing: bytes[..<beginningBytes]))
         }
     }
 
@@ -82,22 +87,24 @@ final class StepMemory {
     /// What the batch changed and is not written yet.
     private var changed: [OpenTransaction] = []
 
-    /// Whatever the batch before left unwritten was given up.
+    /// The one batch from here on: whatever the one before left unwritten was given up.
     func beginBatch() {
         batch += 1
         changed.removeAll(keepingCapacity: true)
         if known.count >= LogLimits.decodedStatesMax { known.removeAll(keepingCapacity: true) }
     }
 
-    /// What the steps of this batch made of a transaction.
-    enum Change {
-        case unchanged(OpenTransaction?)
+    /// What is known of a transaction.
+    enum Finding {
+        /// What this batch made of it.
         case changed(OpenTransaction)
+        /// This batch has seen its end.
         case ended
+        /// The tree tells. What is remembered of it, if anything, counts with ``OpenTransaction/isState(storedAs:)`` alone.
+        case unchanged(OpenTransaction?)
     }
 
-    /// What is known of a transaction: what this batch made of it, or what may be in the tree.
-    func change(of transaction: TransactionID) -> Change {
+    func find(_ transaction: TransactionID) -> Finding {
         guard let open = known[transaction] else { return .unchanged(nil) }
         guard open.changedIn == batch else { return .unchanged(open) }
         return open.isEnded ? .ended : .changed(open)
@@ -136,7 +143,7 @@ final class StepMemory {
     /// - Parameters:
     ///   - put: gets the value of a transaction.
     ///   - delete: for a transaction that has ended.
-    func settle(
+    func writeChanges(
         put: (TransactionID, UnsafeRawBufferPointer) throws(LMDBFailure) -> Void,
         delete: (TransactionID) throws(LMDBFailure) -> Void
     ) throws(LMDBFailure) {
@@ -147,9 +154,9 @@ final class StepMemory {
                 try delete(open.transaction)
                 known[open.transaction] = nil
             } else {
-                open.encode(into: &writer)
+                let beginningBytes = open.encode(into: &writer)
                 try put(open.transaction, writer.written)
-                open.noteState(storedAs: writer.written)
+                open.noteState(storedAs: writer.written, beginningBytes: beginningBytes)
             }
         }
         changed.removeAll(keepingCapacity: true)
