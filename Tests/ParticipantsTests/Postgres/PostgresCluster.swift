@@ -129,6 +129,8 @@ final class PostgresCluster: Sendable {
 
         var uri: String { uri(user: "postgres") }
 
+        var uriOverUnixSocket: String { "postgresql://postgres@/\(name)?host=\(cluster.folder)&port=\(cluster.port)" }
+
         func uri(user: String) -> String { "postgresql://\(user)@127.0.0.1:\(cluster.port)/\(name)" }
 
         /// Runs SQL in one session, each statement in a transaction of its own, and gives the rows as psql prints them.

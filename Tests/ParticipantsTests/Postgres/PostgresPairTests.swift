@@ -147,9 +147,13 @@ extension PostgresTests {
             try impatient.close()
         }
 
-        @Test("Many payments through few connections: every branch comes to its end", arguments: [1, 3])
-        func load(connections: Int) throws {
-            let server = try TestServer(target, poolSize: connections, resolveTimeout: Self.resolveTimeout)
+        @Test(
+            "Many payments through few connections: every branch comes to its end",
+            arguments: [(1, false), (3, false), (3, true)])
+        func load(connections: Int, overUnixSocket: Bool) throws {
+            let server = try TestServer(
+                target, uri: overUnixSocket ? target.uriOverUnixSocket : nil, poolSize: connections,
+                resolveTimeout: Self.resolveTimeout)
             #expect(try server.firstAttempt() == .available)
             let load = Load(server)
             load.start(24)

@@ -45,7 +45,8 @@ final class DatabaseCore: @unchecked Sendable {
     var position: DatabasePosition?
     /// How often it was found to have gone back in time.
     var regressions = 0
-    private var baselines: [ObjectIdentifier: PositionBaseline] = [:]
+    /// Of each link, as of the beginning of its connection.
+    var baselines: [ObjectIdentifier: PositionBaseline] = [:]
     /// What the log remembers; kept as it is appended to.
     var fence: DatabaseFence
     /// Whether this process fenced the database. Stays true when it goes away.
@@ -68,7 +69,8 @@ final class DatabaseCore: @unchecked Sendable {
 
     private var firstAttempt: PostgresDatabase.FirstAttempt?
     private var firstAttemptWaiters: [@Sendable (PostgresDatabase.FirstAttempt) -> Void] = []
-    private var lastFatal: String?
+    /// What was told last, so that it is not told again at each try.
+    var lastFatal: String?
     private(set) var isClosing = false
     /// Resolutions that wait for a backend to be gone.
     var awaitedEnds = 0
@@ -237,6 +239,14 @@ final class DatabaseCore: @unchecked Sendable {
         job.end(.notSent(reason))
     }
 
+    /// A link that has nothing to do.
+    func offer(_ link: DatabaseLink) {
+        idle.append(link)
+        dispatch()
+    }
+
+    func forget(_ link: DatabaseLink) { idle.removeAll { $0 === link } }
+
     private func dispatch() {
         while let link = idle.last {
             guard link.isIdle, let backend = link.backend else {
@@ -277,6 +287,11 @@ final class DatabaseCore: @unchecked Sendable {
         guard case .ready = controlPhase, let control else { return completion(.notSent(whyControlIsAway)) }
         let job = Job(statements: statements, deadline: EventLoop.now() + timeout, completion: completion)
         if control.isIdle { control.run(job) } else { controlJobs.append(job) }
+    }
+
+    func nextControlJob() {
+        guard let control, control.isIdle, let job = controlJobs.popFirst() else { return }
+        control.run(job)
     }
 
     /// Payments may go on meanwhile: the pool's connections are others.
@@ -325,98 +340,5 @@ final class DatabaseCore: @unchecked Sendable {
             connectionsBusy: pool.count { $0.backend != nil && !$0.isIdle }, jobsWaiting: jobsWaiting,
             slots: slots.capacity, slotsTaken: slots.taken, slotsWaiting: slots.waitingCount,
             pairsSent: pairsSent, olderBackendsAlive: olderBackendsAlive)
-    }
-}
-
-extension DatabaseCore {
-    /// A link that has nothing to do.
-    fileprivate func offer(_ link: DatabaseLink) {
-        idle.append(link)
-        dispatch()
-    }
-
-    fileprivate func forget(_ link: DatabaseLink) { idle.removeAll { $0 === link } }
-
-    fileprivate func nextControlJob() {
-        guard let control, control.isIdle, let job = controlJobs.popFirst() else { return }
-        control.run(job)
-    }
-}
-
-extension DatabaseCore: LinkOwner {
-    func connectionParameters(of link: DatabaseLink) -> [ConnectionParameter] {
-        // An observer must not look like a backend that a server terminates.
-        let name = owner.map { SessionStatements.applicationName(of: logID, $0.epoch) } ?? "holdfast-observer"
-        return configuration.connectionParameters(applicationName: name)
-    }
-
-    func setupStatements(of link: DatabaseLink, serverVersion: Int) -> [Statement] {
-        let settings = SessionStatements.settings(configuration, serverVersion: serverVersion)
-        baselines[ObjectIdentifier(link)] = PositionBaseline(position: position, regressions: regressions)
-        let isControl = link === control
-        let fence = isControl ? [] : [SessionStatements.fenceRow(of: logID)]
-        return [settings, SessionStatements.facts] + fence + [.query("SELECT 1", endsSegment: true)]
-    }
-
-    func judge(
-        _ link: DatabaseLink, backendPID: Int32, serverVersion: Int, _ report: JobReport
-    ) -> SetupVerdict {
-        guard !isOver else { return .stop }
-        switch Setup.judge(
-            report, isControl: link === control, backendPID: backendPID, serverVersion: serverVersion,
-            identity: fence.takesOver ? nil : fence.identity, fence: owner,
-            preparedAdvised: configuration.preparedTransactionsAdvised)
-        {
-        case .sound(let facts):
-            if link === control {
-                self.facts = facts
-            } else if !isSoundPosition(facts, since: baselines[ObjectIdentifier(link)]) {
-                return .retry("the database may have gone back in time", after: PostgresLimits.regressionRetry)
-            }
-            return .use(facts.backend)
-        case .notNow(let reason): return .retry(reason, after: nil)
-        case .refused(let reason):
-            if link === control {
-                refuse(reason)
-            } else if lastFatal != reason {
-                // Every connection of the pool meets the same.
-                lastFatal = reason
-                events.note(.error, "\(index) \(link.name): \(reason)")
-            }
-            return .retry(reason, after: PostgresLimits.refusedRetry)
-        case .fencedOut(let reason):
-            fencedOut(reason)
-            return .stop
-        }
-    }
-
-    func linkIsIdle(_ link: DatabaseLink) {
-        guard link === control else {
-            offer(link)
-            return updateAvailability()
-        }
-        switch controlPhase {
-        case .away:
-            controlPhase = .returning
-            beginReturn()
-        case .returning: break
-        case .ready: nextControlJob()
-        }
-    }
-
-    func linkIsLost(_ link: DatabaseLink, wasReady: Bool, _ reason: String) {
-        guard !isOver else { return }
-        if wasReady { events.note(.warning, "\(index) \(link.name) lost: \(reason)") }
-        guard link === control else {
-            forget(link)
-            return updateAvailability(reason)
-        }
-        controlPhase = .away
-        returnNumber += 1
-        refuseControlJobs(reason)
-        // Payments go on without control as long as the pool is sound.
-        guard !isAvailable else { return }
-        if state != .refused(reason) { setState(.away(reason)) }
-        finishFirstAttempt(.failed(reason))
     }
 }

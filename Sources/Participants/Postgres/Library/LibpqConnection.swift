@@ -107,7 +107,7 @@ final class LibpqConnection: @unchecked Sendable {
         }
     }
 
-    /// Everything that `body` sends leaves in one piece, so that the server's process wakes once for it. libpq gives its bytes to the
+    /// What `body` sends leaves together, as far as a segment holds it, so that the server's process wakes once for it. libpq gives its bytes to the
     /// socket at every sync; meanwhile TCP holds back what does not fill a segment (`tcp(7)`, TCP_CORK). Other sockets refuse the option,
     /// and send as ever.
     func together<Result>(_ body: () -> Result) -> Result {
