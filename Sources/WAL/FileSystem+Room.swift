@@ -24,7 +24,16 @@ extension FileSystem {
     ///
     /// - Returns: 0, or the `errno`: ENOSPC, or EOPNOTSUPP on a file system that cannot allocate ahead.
     static func allocate(_ descriptor: Int32, from start: Int, to end: Int) -> Int32 {
-        while fallocate(descriptor, keepSize, off_t(start), off_t(end - start)) != 0 {
+        allocate(descriptor, keepSize, from: start, to: end)
+    }
+
+    /// Likewise, with the size: what was behind the end of the file is zeros then.
+    static func extend(_ descriptor: Int32, from start: Int, to end: Int) -> Int32 {
+        allocate(descriptor, 0, from: start, to: end)
+    }
+
+    private static func allocate(_ descriptor: Int32, _ mode: Int32, from start: Int, to end: Int) -> Int32 {
+        while fallocate(descriptor, mode, off_t(start), off_t(end - start)) != 0 {
             guard errno == EINTR else { return errno }
         }
         return 0

@@ -28,6 +28,10 @@ public enum LogLimits {
     public static let readerLagCommitsMax = 10_000
     /// Space beyond the reserve that is allocated with it, so that not every batch has to ask the file system, bytes.
     public static let reserveSlackBytes = 16 * 1024 * 1024
+    /// Pages behind the end of what LMDB uses, made before it needs them: when they become fewer than the one, they are made as many as
+    /// the other, bytes.
+    static let pagesAheadBytesMin = 1024 * 1024
+    static let pagesAheadBytesMax = 2 * pagesAheadBytesMin
     /// Syncs that a look at the state directory times, and what each writes, bytes: a page.
     static let syncProbes = 5
     static let syncProbeBytes = 4096

@@ -89,8 +89,8 @@ package struct Recording: Sendable {
         case 6: return .removeDirectory(path: text)
         case 7: return .write(inode: inode, offset: Int(offset), bytes: data, isSynced: flag != 0)
         case 8: return .truncate(inode: inode, size: Int(offset))
-        // FALLOC_FL_KEEP_SIZE; nobody allocates otherwise.
-        case 9: return flag == 1 ? .allocate : nil
+        // FALLOC_FL_KEEP_SIZE; without it the size grows, for nobody allocates so but from the end of a file on.
+        case 9: return flag == 1 ? .allocate : flag == 0 ? .truncate(inode: inode, size: Int(offset + length)) : nil
         case 10: return .sync(inode: inode)
         case 11: return .synced(number: offset)
         case 12: return .mark(text)

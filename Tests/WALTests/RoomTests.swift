@@ -40,6 +40,52 @@ struct RoomTests {
         #expect(FileSystem.size(of: file.descriptor) == 1 << 20)
     }
 
+    /// Goal: pages are made ahead behind the end of the file, up to the limits, and nothing that is there is written over.
+    @Test func pagesAreMadeAhead() throws {
+        let page = 4096
+        // It ends in the middle of a page, and LMDB uses less of it than there is.
+        let file = try SparseFile(bytes: 40 * page + 100)
+        var mark: UInt8 = 7
+        for offset in [10 * page, 40 * page + 50] { #expect(pwrite(file.descriptor, &mark, 1, off_t(offset)) == 1) }
+        let limit = Mutex(Int.max)
+        var pages = PagesAhead(
+            descriptor: file.descriptor, mapBytes: 64 << 20, fileBytesMax: { limit.withLock { $0 } })
+        var size: Int { FileSystem.size(of: file.descriptor) ?? 0 }
+
+        pages.prepare(usedBytes: 5 * page)
+        #expect(size == LogLimits.pagesAheadBytesMax + 5 * page)
+        for offset in [10 * page, 40 * page + 50] {
+            var found: UInt8 = 0
+            #expect(pread(file.descriptor, &found, 1, off_t(offset)) == 1 && found == 7, "at \(offset)")
+        }
+        // As long as there are enough of them nothing happens.
+        pages.prepare(usedBytes: LogLimits.pagesAheadBytesMin + 5 * page)
+        #expect(size == LogLimits.pagesAheadBytesMax + 5 * page)
+        pages.prepare(usedBytes: LogLimits.pagesAheadBytesMin + 6 * page)
+        #expect(size == LogLimits.pagesAheadBytesMin + LogLimits.pagesAheadBytesMax + 6 * page)
+        // Neither beyond the limit on files, nor beyond the map.
+        limit.withLock { $0 = 4 << 20 }
+        pages.prepare(usedBytes: (4 << 20) - page)
+        #expect(size == 4 << 20)
+        limit.withLock { $0 = Int.max }
+        pages.prepare(usedBytes: (64 << 20) - page)
+        #expect(size == 64 << 20)
+    }
+
+    /// Goal: the log itself makes them, and what is written into them afterwards is read again by the next start.
+    @Test func logGrowsIntoPagesMadeAhead() async throws {
+        let test = try TestLog()
+        let file = test.directory.path + "/data.mdb"
+        let before = try #require(FileSystem.size(of: file))
+        #expect(before >= LogLimits.pagesAheadBytesMin)
+        for number: UInt64 in 1...200 {
+            try await test.takeAll(.begin(Sample.begin(number)), .commit(Sample.commit(number)))
+        }
+        test.log.close()
+        let verification = try LogReader(path: test.directory.path).verify()
+        #expect(verification.isSound && verification.records == 401)
+    }
+
     /// Goal: every page of LMDB's lock file has its block from the opening on, whoever opens, so that no write through its map can
     /// meet a full disk.
     @Test(arguments: [true, false])

@@ -51,6 +51,7 @@ final class LogWriter: @unchecked Sendable {
     /// Where the next trim goes on. Kept between trims, so that what may not be dropped is not looked at each time.
     private var trimCursor = LSN(rawValue: 1)
     private var reserve: DiskReserve
+    private var pagesAhead: PagesAhead
     private var isReserveIntact = true
     private var bytesInUse: Int
     private var slowestReader: ReaderLag?
@@ -86,6 +87,7 @@ final class LogWriter: @unchecked Sendable {
         reserve = DiskReserve(
             descriptor: environment.descriptor, reserveBytes: configuration.reserveBytes, mapBytes: mapBytes,
             freeBytes: freeBytes)
+        pagesAhead = PagesAhead(descriptor: environment.descriptor, mapBytes: mapBytes)
         bytesInUse = owned.bytesInUse
         let blank = LogPressure(
             usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil)
@@ -141,6 +143,7 @@ final class LogWriter: @unchecked Sendable {
         showPressure()
         _ = probe?(.batchDurable)
         hand(over: steps, outcomes.map { $0.receipt(writtenAt: now) })
+        preparePages()
     }
 
     private var hasRoomForBegins: Bool {
@@ -363,8 +366,14 @@ final class LogWriter: @unchecked Sendable {
         slowestReader = environment.slowestReader()
         freeBytes = freeBytesOfDisk(environment.descriptor)
         isReserveIntact = reserve.cover(usedBytes: environment.fileBytesUsed)
+        preparePages()
         showPressure()
         pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000
+    }
+
+    /// They lie in the reserve's blocks: where those are scarce they are left to what has to be written.
+    private func preparePages() {
+        if isReserveIntact { pagesAhead.prepare(usedBytes: store.environment.fileBytesUsed) }
     }
 
     /// Shows what is known, with the map as of the last commit.
