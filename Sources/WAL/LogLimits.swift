@@ -32,6 +32,8 @@ public enum LogLimits {
     /// the other, bytes.
     static let pagesAheadBytesMin = 1024 * 1024
     static let pagesAheadBytesMax = 2 * pagesAheadBytesMin
+    /// What the kernel is asked to read ahead at once, bytes: no more than any disk takes (`read_ahead_kb`, 128 by default).
+    static let readAheadBytes = 64 * 1024
     /// Syncs that a look at the state directory times, and what each writes, bytes: a page.
     static let syncProbes = 5
     static let syncProbeBytes = 4096

@@ -82,7 +82,7 @@ extension LogReader {
                     reversals: try reading.entryCount(store.reversals),
                     quarantined: try reading.entryCount(store.quarantine),
                     usedBytes: try store.bytesInUse(in: reading),
-                    fileBytes: FileSystem.size(of: store.environment.descriptor) ?? 0)
+                    fileBytes: store.environment.fileBytesUsed)
             } catch {
                 throw LogStore.readFailure(error)
             }

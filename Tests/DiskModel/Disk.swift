@@ -113,6 +113,9 @@ package struct Disk: Sendable {
         case .truncate(let inode, let size):
             guard let node = nodeOfInode[inode] else { return }
             withFile(node) { $0.truncate(to: size, number: number) }
+        case .extend(let inode, let size):
+            guard let node = nodeOfInode[inode] else { return }
+            withFile(node) { if size > $0.size { $0.truncate(to: size, number: number) } }
         case .sync(let inode): if let node = nodeOfInode[inode] { underway[number] = (node, false) }
         case .synced(let begun): finish(begun)
         case .allocate, .mark: break

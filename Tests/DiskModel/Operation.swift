@@ -10,6 +10,8 @@ package struct Operation: Sendable {
         /// `isSynced`: its descriptor makes each write durable by itself; it is, once ``synced(number:)`` says so.
         case write(inode: UInt64, offset: Int, bytes: ArraySlice<UInt8>, isSynced: Bool)
         case truncate(inode: UInt64, size: Int)
+        /// Blocks for at least so many bytes, zeros where nothing was.
+        case extend(inode: UInt64, size: Int)
         /// Blocks without a change of contents.
         case allocate
         case sync(inode: UInt64)
@@ -89,8 +91,13 @@ package struct Recording: Sendable {
         case 6: return .removeDirectory(path: text)
         case 7: return .write(inode: inode, offset: Int(offset), bytes: data, isSynced: flag != 0)
         case 8: return .truncate(inode: inode, size: Int(offset))
-        // FALLOC_FL_KEEP_SIZE; without it the size grows, for nobody allocates so but from the end of a file on.
-        case 9: return flag == 1 ? .allocate : flag == 0 ? .truncate(inode: inode, size: Int(offset + length)) : nil
+        case 9:
+            // FALLOC_FL_KEEP_SIZE, or nothing; nobody allocates otherwise.
+            switch flag {
+            case 0: return .extend(inode: inode, size: Int(offset + length))
+            case 1: return .allocate
+            default: return nil
+            }
         case 10: return .sync(inode: inode)
         case 11: return .synced(number: offset)
         case 12: return .mark(text)

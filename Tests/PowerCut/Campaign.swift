@@ -83,7 +83,8 @@ struct Campaign {
             case .sync: row.syncs += 1
             case .mark(let line):
                 if case .intent(_, let payment, .begin) = Event(line) { payments.insert(payment) }
-            case .create, .makeDirectory, .rename, .link, .unlink, .removeDirectory, .truncate, .allocate, .synced:
+            case .create, .makeDirectory, .rename, .link, .unlink, .removeDirectory, .truncate, .extend, .allocate,
+                .synced:
                 break
             }
         }

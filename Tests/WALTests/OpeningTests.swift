@@ -207,13 +207,9 @@ struct OpeningTests {
 
         let good = try TestLog()
         for number in 1...100 as ClosedRange<UInt64> { try await good.takeAll(.begin(Sample.begin(number))) }
-        // Behind what is used the file goes on with zeros, which nobody misses.
-        let used = try #require(good.log.access.withLock { $0?.store.environment.fileBytesUsed })
         good.log.close()
         let whole = try Data(contentsOf: URL(fileURLWithPath: good.directory.path + "/data.mdb"))
-        try whole.prefix(used).write(to: data)
-        #expect(try LogReader(path: directory.path).snapshot().active.count == 100)
-        try whole.prefix(used / 2).write(to: data)
+        try whole.prefix(whole.count / 2).write(to: data)
         do {
             _ = try LogReader(path: directory.path)
             Issue.record("a log that was cut short was opened")

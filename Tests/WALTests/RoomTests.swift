@@ -48,42 +48,51 @@ struct RoomTests {
         var mark: UInt8 = 7
         for offset in [10 * page, 40 * page + 50] { #expect(pwrite(file.descriptor, &mark, 1, off_t(offset)) == 1) }
         let limit = Mutex(Int.max)
-        var pages = PagesAhead(
-            descriptor: file.descriptor, mapBytes: 64 << 20, fileBytesMax: { limit.withLock { $0 } })
+        var pages = PagesAhead(descriptor: file.descriptor, fileBytesMax: { limit.withLock { $0 } })
         var size: Int { FileSystem.size(of: file.descriptor) ?? 0 }
+        let (min, max, allocated) = (LogLimits.pagesAheadBytesMin, LogLimits.pagesAheadBytesMax, 64 << 20)
 
-        pages.prepare(usedBytes: 5 * page)
-        #expect(size == LogLimits.pagesAheadBytesMax + 5 * page)
+        pages.prepare(usedBytes: 5 * page, within: allocated)
+        #expect(size == max + 5 * page)
         for offset in [10 * page, 40 * page + 50] {
             var found: UInt8 = 0
             #expect(pread(file.descriptor, &found, 1, off_t(offset)) == 1 && found == 7, "at \(offset)")
         }
         // As long as there are enough of them nothing happens.
-        pages.prepare(usedBytes: LogLimits.pagesAheadBytesMin + 5 * page)
-        #expect(size == LogLimits.pagesAheadBytesMax + 5 * page)
-        pages.prepare(usedBytes: LogLimits.pagesAheadBytesMin + 6 * page)
-        #expect(size == LogLimits.pagesAheadBytesMin + LogLimits.pagesAheadBytesMax + 6 * page)
-        // Neither beyond the limit on files, nor beyond the map.
+        pages.prepare(usedBytes: min + 5 * page, within: allocated)
+        #expect(size == max + 5 * page)
+        pages.prepare(usedBytes: min + 6 * page, within: allocated)
+        #expect(size == min + max + 6 * page)
+        // Neither beyond the limit on files, nor beyond the blocks that there are, nor without any.
         limit.withLock { $0 = 4 << 20 }
-        pages.prepare(usedBytes: (4 << 20) - page)
+        pages.prepare(usedBytes: (4 << 20) - page, within: allocated)
         #expect(size == 4 << 20)
         limit.withLock { $0 = Int.max }
-        pages.prepare(usedBytes: (64 << 20) - page)
-        #expect(size == 64 << 20)
+        for end in [allocated, 0] {
+            pages.prepare(usedBytes: allocated - page, within: end)
+            #expect(size == allocated)
+        }
     }
 
     /// Goal: the log itself makes them, and what is written into them afterwards is read again by the next start.
     @Test func logGrowsIntoPagesMadeAhead() async throws {
-        let test = try TestLog()
-        let file = test.directory.path + "/data.mdb"
-        let before = try #require(FileSystem.size(of: file))
-        #expect(before >= LogLimits.pagesAheadBytesMin)
-        for number: UInt64 in 1...200 {
-            try await test.takeAll(.begin(Sample.begin(number)), .commit(Sample.commit(number)))
+        let configuration = LogConfiguration(mapBytes: 64 << 20, reserveBytes: 8 << 20, freeBytesMin: 0)
+        let directory = try TestDirectory()
+        for start: UInt64 in [0, 1] {
+            let test = try TestLog(in: directory, configuration: configuration)
+            let used = try #require(test.log.access.withLock { $0?.store.environment.fileBytesUsed })
+            let size = try #require(FileSystem.size(of: directory.path + "/data.mdb"))
+            #expect(size >= used + LogLimits.pagesAheadBytesMin && size <= used + LogLimits.pagesAheadBytesMax)
+            for number in (start * 200 + 1)...(start * 200 + 200) {
+                try await test.takeAll(.begin(Sample.begin(number)), .commit(Sample.commit(number)))
+            }
+            test.log.close()
         }
-        test.log.close()
-        let verification = try LogReader(path: test.directory.path).verify()
-        #expect(verification.isSound && verification.records == 401)
+        let reader = try LogReader(path: directory.path)
+        let verification = try reader.verify()
+        #expect(verification.isSound && verification.records == 802)
+        // What is told of the file is what is used.
+        #expect(try reader.summary().fileBytes < LogLimits.pagesAheadBytesMin)
     }
 
     /// Goal: every page of LMDB's lock file has its block from the opening on, whoever opens, so that no write through its map can

@@ -11,8 +11,8 @@ struct DiskReserve {
     private let mapBytes: Int
     private let freeBytes: @Sendable (Int32) -> Int?
     private let fileBytesMax: @Sendable () -> Int
-    /// The end of what is known to be allocated.
-    private var allocatedEnd = 0
+    /// The end of what is known to be allocated; 0 without a reserve.
+    private(set) var allocatedEnd = 0
 
     init(
         descriptor: Int32, reserveBytes: Int, mapBytes: Int, freeBytes: @escaping @Sendable (Int32) -> Int?,

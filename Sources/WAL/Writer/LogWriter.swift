@@ -87,7 +87,7 @@ final class LogWriter: @unchecked Sendable {
         reserve = DiskReserve(
             descriptor: environment.descriptor, reserveBytes: configuration.reserveBytes, mapBytes: mapBytes,
             freeBytes: freeBytes)
-        pagesAhead = PagesAhead(descriptor: environment.descriptor, mapBytes: mapBytes)
+        pagesAhead = PagesAhead(descriptor: environment.descriptor)
         bytesInUse = owned.bytesInUse
         let blank = LogPressure(
             usedBytes: bytesInUse, mapBytes: mapBytes, freeBytes: nil, reserveIntact: true, slowestReader: nil)
@@ -371,9 +371,10 @@ final class LogWriter: @unchecked Sendable {
         pressureDue = monotonicNanoseconds() + UInt64(LogLimits.pressureIntervalMilliseconds) * 1_000_000
     }
 
-    /// They lie in the reserve's blocks: where those are scarce they are left to what has to be written.
+    /// Within the reserve's blocks. Where those are scarce they are left to what has to be written.
     private func preparePages() {
-        if isReserveIntact { pagesAhead.prepare(usedBytes: store.environment.fileBytesUsed) }
+        guard isReserveIntact else { return }
+        pagesAhead.prepare(usedBytes: store.environment.fileBytesUsed, within: reserve.allocatedEnd)
     }
 
     /// Shows what is known, with the map as of the last commit.
