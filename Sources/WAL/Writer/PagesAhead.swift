@@ -4,7 +4,7 @@ import Glibc
 ///
 /// LMDB writes neighbouring pages of a commit at once, and where the file grows all of them are neighbours. Linux keeps in one piece (a
 /// large folio) what is written at once where nothing was, and whatever is written later to any page of it, most of the time a single
-/// page, goes through the whole piece again: with pieces of 64 pages a third of what a commit costs. So the file is made longer before,
+/// page, goes through the whole piece again: with pieces of 64 pages a quarter of the writer's time. So the file is made longer before,
 /// within the blocks of the ``DiskReserve``, and its new pages are read ahead, which brings them in one by one (as of Linux 6.18; nothing
 /// but speed depends on it). A commit does not change the size of the file then, besides.
 ///
