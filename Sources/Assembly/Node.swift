@@ -53,7 +53,7 @@ public final class Node: Sendable {
         try refuseBackup(settings.stateDirectory)
         // One loop for the coordinator alone, one for its HTTP client.
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let coordinatorLoop = loops.next()
+        let (coordinatorLoop, clearingLoop) = (loops.next(), loops.next())
         let log: LMDBLog
         do {
             log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink, faults)
@@ -63,14 +63,14 @@ public final class Node: Sendable {
             throw error
         }
         return try Node(
-            settings, directory: directory, loops: loops, coordinatorLoop: coordinatorLoop, log: log, events: events,
-            faults: faults, onFencedOut: onFencedOut)
+            settings, directory: directory, loops: loops, coordinatorLoop: coordinatorLoop, clearingLoop: clearingLoop,
+            log: log, events: events, faults: faults, onFencedOut: onFencedOut)
     }
 
     private init(
         _ settings: NodeSettings, directory: StateDirectory, loops: MultiThreadedEventLoopGroup,
-        coordinatorLoop: any EventLoop, log: LMDBLog, events: EventLog, faults: FaultInjector,
-        onFencedOut: @escaping @Sendable (String) -> Void
+        coordinatorLoop: any EventLoop, clearingLoop: any EventLoop, log: LMDBLog, events: EventLog,
+        faults: FaultInjector, onFencedOut: @escaping @Sendable (String) -> Void
     ) throws {
         faults.hit(.logTakenOver)
         let snapshot = try log.snapshot()
@@ -103,7 +103,7 @@ public final class Node: Sendable {
                 deliver: { batch in coordinatorLoop.execute(batch) })
         }
         let clearing = try HTTPClearing(
-            configuration: settings.clearing, group: loops, now: { SystemClock.monotonic() })
+            configuration: settings.clearing, loop: clearingLoop, now: { SystemClock.monotonic() })
         self.clearing = clearing
         coordinator = PaymentCoordinator(
             loop: coordinatorLoop, log: steps, epoch: snapshot.owner.epoch,

@@ -63,10 +63,9 @@ struct Onlookers {
                 role: .observer(current: current, fence: fence),
                 events: PostgresEvents(fatal: { why in problems.add("\(index): \(why)") }))
         }
-        let group = MultiThreadedEventLoopGroup.singleton
-        loop = group.next()
+        loop = MultiThreadedEventLoopGroup.singleton.next()
         clearing = try HTTPClearing(
-            configuration: settings.clearing, group: group, now: { SystemClock.monotonic() })
+            configuration: settings.clearing, loop: loop, now: { SystemClock.monotonic() })
         for database in databases { try database.start() }
         await Observation.awaitFirstAttempts(databases, atMost: Observation.timeMax, loop: loop)
     }

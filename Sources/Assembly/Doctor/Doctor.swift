@@ -152,8 +152,7 @@ public enum Doctor {
         let clearing: HTTPClearing
         do {
             clearing = try HTTPClearing(
-                configuration: settings.clearing, group: MultiThreadedEventLoopGroup.singleton,
-                now: { SystemClock.monotonic() })
+                configuration: settings.clearing, loop: loop, now: { SystemClock.monotonic() })
         } catch {
             return DoctorFacts.Clearing(probe: .unreachable("\(error)"), microseconds: 0)
         }

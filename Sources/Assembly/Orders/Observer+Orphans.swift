@@ -29,7 +29,7 @@ extension Observer {
         _ settings: NodeSettings, _ transactions: [TransactionID]
     ) async throws -> [TransactionID: ClearingStatus] {
         let clearing = try HTTPClearing(
-            configuration: settings.clearing, group: MultiThreadedEventLoopGroup.singleton,
+            configuration: settings.clearing, loop: MultiThreadedEventLoopGroup.singleton.next(),
             now: { SystemClock.monotonic() })
         var statuses: [TransactionID: ClearingStatus] = [:]
         for transaction in transactions {

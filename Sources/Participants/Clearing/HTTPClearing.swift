@@ -7,11 +7,11 @@ internal import NIOHTTP1
 /// The card network behind its HTTP API.
 ///
 /// Redirects are not followed (they could repeat a request), bodies are not decompressed (they could grow), no proxy is used,
-/// and TLS certificates are verified. Completions are called exactly once, on an event loop.
+/// and TLS certificates are verified. Completions are called exactly once, on its loop.
 public final class HTTPClearing: ClearingNetwork {
     private let configuration: ClearingConfiguration
     private let client: HTTPClient
-    private let group: any EventLoopGroup
+    private let loop: any EventLoop
     private let now: @Sendable () -> MonotonicTime
     private let requests: Requests
 
@@ -49,17 +49,19 @@ public final class HTTPClearing: ClearingNetwork {
     }
 
     /// - Parameters:
-    ///   - group: runs the connections; must outlive this. ``shutdown(completion:)`` does not end it.
+    ///   - loop: runs the connections and calls the completions; must outlive this. ``shutdown(completion:)`` does not end it. Reading an
+    ///     answer costs more than anything that is done with it, so whoever gives the orders has a loop of their own: then the first of
+    ///     many answers is acted upon while the others are read.
     ///   - now: the monotonic clock that the orders' deadlines are of.
     /// - Throws: ``ClearingConfigurationError/address`` if no request's address can be made of the base.
     public init(
-        configuration: ClearingConfiguration, group: any EventLoopGroup, now: @escaping @Sendable () -> MonotonicTime
+        configuration: ClearingConfiguration, loop: any EventLoop, now: @escaping @Sendable () -> MonotonicTime
     ) throws(ClearingConfigurationError) {
         requests = try Requests(base: configuration.base)
         self.configuration = configuration
-        self.group = group
+        self.loop = loop
         self.now = now
-        client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: Self.settings(configuration))
+        client = HTTPClient(eventLoopGroupProvider: .shared(loop), configuration: Self.settings(configuration))
     }
 
     private static func settings(_ configuration: ClearingConfiguration) -> HTTPClient.Configuration {
@@ -97,11 +99,10 @@ public final class HTTPClearing: ClearingNetwork {
     // MARK: ClearingNetwork
 
     public func prepare(_ order: PrepareOrder, completion: @escaping @Sendable (Vote) -> Void) {
-        let eventLoop = group.any()
         let start = now()
         let attempts = HoldAttempts(settings: configuration.attempts, now: start, deadline: order.deadline)
-        let hold = Hold(order: order, eventLoop: eventLoop, completion: completion)
-        eventLoop.execute { self.take(attempts.begin(at: start), attempts, hold) }
+        let hold = Hold(order: order, completion: completion)
+        loop.execute { self.take(attempts.begin(at: start), attempts, hold) }
     }
 
     public func confirm(
@@ -110,7 +111,7 @@ public final class HTTPClearing: ClearingNetwork {
         precondition(order.decision == .committed, "the network is told of an abort by a reversal")
         let message = ClearingMessage(
             action: .commit, transaction: order.begin.transaction, intent: order.begin.intent, isRepeat: isRepeat)
-        send(message, with: requests.commit, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+        send(message, with: requests.commit, timeout: configuration.attemptTimeout) { outcome in
             completion(Self.resolution(outcome))
         }
     }
@@ -118,7 +119,7 @@ public final class HTTPClearing: ClearingNetwork {
     public func reverse(_ order: ReversalOrder, completion: @escaping @Sendable (ReversalReply) -> Void) {
         let message = ClearingMessage(
             action: .abort, transaction: order.transaction, intent: order.intent, isRepeat: order.isRepeat)
-        send(message, with: requests.abort, timeout: configuration.attemptTimeout, on: group.any()) { outcome in
+        send(message, with: requests.abort, timeout: configuration.attemptTimeout) { outcome in
             completion(Self.reversalReply(outcome))
         }
     }
@@ -137,13 +138,14 @@ public final class HTTPClearing: ClearingNetwork {
     private func inquire(
         _ transaction: TransactionID, completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        let eventLoop = group.any()
         do {
-            send(
-                try requests.status(of: transaction), about: transaction, timeout: configuration.attemptTimeout,
-                on: eventLoop, completion: completion)
+            let request = try requests.status(of: transaction)
+            onLoop {
+                self.exchange(
+                    request, about: transaction, timeout: self.configuration.attemptTimeout, completion: completion)
+            }
         } catch {
-            eventLoop.execute { completion(.notReached("no request can be made of the network's address")) }
+            loop.execute { completion(.notReached("no request can be made of the network's address")) }
         }
     }
 
@@ -151,7 +153,6 @@ public final class HTTPClearing: ClearingNetwork {
 
     private struct Hold: Sendable {
         let order: PrepareOrder
-        let eventLoop: any EventLoop
         let completion: @Sendable (Vote) -> Void
     }
 
@@ -161,14 +162,14 @@ public final class HTTPClearing: ClearingNetwork {
         case .pause(let pause):
             // Jitter: payments that failed together must not come back together.
             let jittered = Int64(Double(pause.count * 1000) * Double.random(in: 0.5...1))
-            hold.eventLoop.scheduleTask(in: .microseconds(jittered)) {
+            loop.scheduleTask(in: .microseconds(jittered)) {
                 self.take(attempts.pauseEnded(at: self.now()), attempts, hold)
             }
         case .attempt(let timeout, let isRepeat):
             let begin = hold.order.begin
             let message = ClearingMessage(
                 action: .prepare, transaction: begin.transaction, intent: begin.intent, isRepeat: isRepeat)
-            send(message, with: requests.prepare, timeout: timeout, on: hold.eventLoop) { outcome in
+            send(message, with: requests.prepare, timeout: timeout) { outcome in
                 var attempts = attempts
                 let step = attempts.attemptEnded(Self.holdOutcome(outcome), at: self.now())
                 self.take(step, attempts, hold)
@@ -229,21 +230,28 @@ public final class HTTPClearing: ClearingNetwork {
 
     private func send(
         _ message: ClearingMessage, with prototype: HTTPClient.Request, timeout: Milliseconds,
-        on eventLoop: any EventLoop, completion: @escaping @Sendable (ExchangeOutcome) -> Void
+        completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        var request = prototype
-        request.body = .byteBuffer(message.encoded())
-        send(request, about: message.transaction, timeout: timeout, on: eventLoop, completion: completion)
+        onLoop {
+            var request = prototype
+            request.body = .byteBuffer(message.encoded())
+            self.exchange(request, about: message.transaction, timeout: timeout, completion: completion)
+        }
     }
 
-    private func send(
+    private func exchange(
         _ request: HTTPClient.Request, about transaction: TransactionID, timeout: Milliseconds,
-        on eventLoop: any EventLoop, completion: @escaping @Sendable (ExchangeOutcome) -> Void
+        completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        let exchange = ClearingExchange(transaction: transaction, eventLoop: eventLoop)
+        let exchange = ClearingExchange(transaction: transaction, eventLoop: loop)
         let task = client.execute(
-            request: request, delegate: exchange, eventLoop: .delegate(on: eventLoop),
+            request: request, delegate: exchange, eventLoop: .delegate(on: loop),
             deadline: .now() + .milliseconds(timeout.count))
         task.futureResult.whenComplete { result in completion(exchange.outcome(of: result)) }
+    }
+
+    /// A request that is handed over whole costs less than one that the client hands over in pieces.
+    private func onLoop(_ body: @escaping @Sendable () -> Void) {
+        if loop.inEventLoop { body() } else { loop.execute(body) }
     }
 }

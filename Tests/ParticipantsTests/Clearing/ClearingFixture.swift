@@ -65,12 +65,12 @@ enum ClearingFixture {
     /// Runs `body` with a participant for that address, and checks that it can be shut down after it.
     @discardableResult static func withClearing<Result>(
         _ address: String, attemptTimeout: Milliseconds = .seconds(5), retryMax: Int = 2,
+        on loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next(),
         _ body: (HTTPClearing) async throws -> Result
     ) async throws -> Result {
         let configuration = try ClearingConfiguration(
             url: address, attemptTimeout: attemptTimeout, retryMax: retryMax, backoffBase: Milliseconds(1))
-        let clearing = try HTTPClearing(
-            configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, now: now)
+        let clearing = try HTTPClearing(configuration: configuration, loop: loop, now: now)
         let result: Swift.Result<Result, any Error>
         do { result = .success(try await body(clearing)) } catch { result = .failure(error) }
         let failure = await withCheckedContinuation { continuation in

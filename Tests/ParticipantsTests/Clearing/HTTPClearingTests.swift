@@ -260,18 +260,35 @@ import Testing
         guard case .unreachable = status else { return unexpected(status) }
     }
 
-    /// Completions come on an event loop, also those that need no network.
-    @Test func completionsComeOnAnEventLoop() async throws {
-        try await Fixture.withClearing("http://127.0.0.1:1") { clearing in
-            for deadline in [Milliseconds.zero, .seconds(2)] {
-                let order = try Fixture.prepareOrder(deadline: deadline)
-                let isOnLoop = await withCheckedContinuation { continuation in
-                    clearing.prepare(order) { _ in
-                        continuation.resume(returning: MultiThreadedEventLoopGroup.currentEventLoop != nil)
-                    }
-                }
-                #expect(isOnLoop)
+    /// Goal: what answers cost is paid on the loop given, also for those who give their orders on another one, and whether the network has to
+    /// be asked or not.
+    @Test func completionsComeOnItsLoop() async throws {
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let (loop, caller) = (loops.next(), loops.next())
+        try await Fixture.withClearing("http://127.0.0.1:1", on: loop) { clearing in
+            let orders = try [Milliseconds.zero, .seconds(2)].map { try Fixture.prepareOrder(deadline: $0) }
+            let (confirmation, reversal) = (try Fixture.confirmOrder(), try Fixture.reversalOrder())
+            for order in orders {
+                #expect(await Self.isOn(loop, from: caller) { done in clearing.prepare(order) { _ in done() } })
             }
+            #expect(
+                await Self.isOn(loop, from: caller) { done in
+                    clearing.confirm(confirmation, isRepeat: false) { _ in done() }
+                })
+            #expect(await Self.isOn(loop, from: caller) { done in clearing.reverse(reversal) { _ in done() } })
+            #expect(
+                await Self.isOn(loop, from: caller) { done in clearing.status(Fixture.transaction) { _ in done() } })
+        }
+        try await loops.shutdownGracefully()
+    }
+
+    /// Whether what `body` does on the loop `caller` is completed on `loop`.
+    private static func isOn(
+        _ loop: any EventLoop, from caller: any EventLoop,
+        _ body: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void
+    ) async -> Bool {
+        await withCheckedContinuation { continuation in
+            caller.execute { body { continuation.resume(returning: loop.inEventLoop) } }
         }
     }
 
