@@ -207,6 +207,7 @@ let package = Package(
             dependencies: [
                 "ClearingSimulator", "HTTPService",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -116,10 +116,9 @@ struct ClearingSimulatorCommand: AsyncParsableCommand {
     private func makeService(
         group: any EventLoopGroup, pool: NIOThreadPool, seed: UInt64
     ) throws -> ClearingService {
+        let timers = SharedTimers(loop: group.next())
         let environment = ClearingService.Environment(
-            schedule: { nanoseconds, work in
-                group.any().scheduleTask(in: .nanoseconds(nanoseconds), work)
-            },
+            schedule: { nanoseconds, work in timers.schedule(after: nanoseconds, work) },
             offload: { work in pool.submit { _ in work() } },
             giveUp: { reason in
                 Self.note("\(reason); ended, so that a new start finds out what is on the disk")
