@@ -54,6 +54,7 @@ public final class Node: Sendable {
         // One loop for the coordinator alone, one for its HTTP client.
         let loops = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let (coordinatorLoop, clearingLoop) = (loops.next(), loops.next())
+        precondition(coordinatorLoop !== clearingLoop, "the network's answers would keep the coordinator's loop")
         let log: LMDBLog
         do {
             log = try openLog(directory, settings, loop: coordinatorLoop, events: events, sink: sink, faults)

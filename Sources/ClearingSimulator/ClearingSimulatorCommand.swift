@@ -38,7 +38,7 @@ struct ClearingSimulatorCommand: AsyncParsableCommand {
     @Option(help: "The share of new holds that are declined, 0 to 1.")
     var declineRate = 0.0
 
-    @Option(help: "The median of the time that an answer takes, milliseconds.")
+    @Option(help: "The median of the time that an answer takes, milliseconds; up to 2 ms are added.")
     var latencyMs = 0.0
 
     @Option(name: .customLong("latency-p99-ms"), help: "Its 99th percentile; 0 makes the latency constant.")

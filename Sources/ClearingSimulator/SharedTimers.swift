@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Runs things after a time: what is due within the same millisecond shares a timer of the loop and runs together, up to that much later than
-/// asked for. With thousands of answers on their way a timer for each takes more of the processor than the answers do.
+/// Runs things after a time, rounded up to ``SimulatorLimits/timerStepNanoseconds``: what is due in the same step shares a timer of the loop and
+/// runs together. With thousands of answers on their way a timer for each takes more of the processor than the answers do.
 ///
 /// `@unchecked Sendable`: everything that changes is touched on the loop only.
 final class SharedTimers: @unchecked Sendable {

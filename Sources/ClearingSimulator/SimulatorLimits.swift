@@ -33,6 +33,6 @@ enum SimulatorLimits {
     static let journalLineBytesMax = 1024
     /// How much of the books file is read, or written by the compaction, at a time, bytes.
     static let journalBlockBytes = 1024 * 1024
-    /// What is due within so much is done together, nanoseconds.
+    /// Times at which something is due are rounded up to a multiple of this, nanoseconds.
     static let timerStepNanoseconds: UInt64 = 1_000_000
 }

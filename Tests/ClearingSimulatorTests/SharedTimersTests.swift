@@ -1,11 +1,12 @@
 import NIOCore
 import NIOEmbedded
+import NIOPosix
 import Synchronization
 import Testing
 
 @testable import ClearingSimulator
 
-/// Goal: an answer that is to take a while takes that, at most a millisecond more, and is given once.
+/// Goal: what is to run after a while runs after it, at most a millisecond late, and once.
 @Suite struct SharedTimersTests {
     /// What ran, in its order, and when.
     private final class Runs: Sendable {
@@ -58,5 +59,14 @@ import Testing
         #expect(runs.all.isEmpty)
         loop.advanceTime(by: .microseconds(1))
         #expect(runs.all == ["both"])
+    }
+
+    @Test func fromAnotherThread() async {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let timers = SharedTimers(loop: loop)
+        let isOnLoop = await withCheckedContinuation { continuation in
+            timers.schedule(after: 1) { continuation.resume(returning: loop.inEventLoop) }
+        }
+        #expect(isOnLoop)
     }
 }

@@ -50,8 +50,8 @@ public final class HTTPClearing: ClearingNetwork {
 
     /// - Parameters:
     ///   - loop: runs the connections and calls the completions; must outlive this. ``shutdown(completion:)`` does not end it. Reading an
-    ///     answer costs more than anything that is done with it, so whoever gives the orders has a loop of their own: then the first of
-    ///     many answers is acted upon while the others are read.
+    ///     answer costs more than anything that is done with it, so whoever gives many orders should run on another loop: then the first
+    ///     of many answers is acted upon while the others are read.
     ///   - now: the monotonic clock that the orders' deadlines are of.
     /// - Throws: ``ClearingConfigurationError/address`` if no request's address can be made of the base.
     public init(
@@ -250,7 +250,8 @@ public final class HTTPClearing: ClearingNetwork {
         task.futureResult.whenComplete { result in completion(exchange.outcome(of: result)) }
     }
 
-    /// A request that is handed over whole costs less than one that the client hands over in pieces.
+    /// Runs `body` on the loop, now if this is it. A request that is handed over whole costs less than one that the client hands over in
+    /// pieces.
     private func onLoop(_ body: @escaping @Sendable () -> Void) {
         if loop.inEventLoop { body() } else { loop.execute(body) }
     }
