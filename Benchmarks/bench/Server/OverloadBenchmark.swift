@@ -149,7 +149,9 @@ struct OverloadBenchmark: ParsableCommand {
         func values(_ quantity: Quantity) -> [Double] { standings.values(Self.contestant, quantity.rawValue) }
         var ratios = [
             Ratio("accepted to capacity", of: values(.accepted), to: values(.capacity), floor: 0.9),
-            Ratio("accepted to accepted at the capacity", of: values(.accepted), to: values(.acceptedAtCapacity)),
+            Ratio(
+                "accepted to accepted at the capacity", of: values(.accepted), to: values(.acceptedAtCapacity),
+                floor: 0.9),
             Ratio("sent to offered", of: values(.sent), to: values(.offered)),
             Ratio(
                 "refusals, p99 in milliseconds", values: values(.refusalTail).map { $0 / 1000 }, floor: 10,
