@@ -93,6 +93,8 @@ public enum ClearingLimits {
     static let idleTimeMax = Milliseconds.seconds(15)
     /// Connections to the network; more attempts at a time wait for one.
     public static let connectionsMax = 512
+    /// Between two looks at who has waited too long for one.
+    static let turnCheckInterval = Milliseconds(10)
     /// Size of a reply's body, bytes.
     static let replyBytesMax = 16 * 1024
     /// Length of an authorization code, characters (visible ASCII).

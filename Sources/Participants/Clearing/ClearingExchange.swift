@@ -12,6 +12,9 @@ enum ExchangeOutcome: Sendable, Equatable {
     case lost(String)
     /// No connection was made, so nothing was sent.
     case notReached(String)
+
+    static let noConnectionFree = ExchangeOutcome.notReached("no connection to the network became free in time")
+    static let shutDown = ExchangeOutcome.notReached("the network's client is shut down")
 }
 
 /// Gathers the reply of one request within its bound, and notices whether anything was sent.
@@ -63,23 +66,23 @@ final class ClearingExchange: HTTPClientResponseDelegate {
         switch result {
         case .success(let reply): return .replied(reply)
         case .failure(let error):
-            if !progress.value.wasSent, let reason = Self.connectionFailure(error) { return .notReached(reason) }
+            if !progress.value.wasSent, let outcome = Self.connectionFailure(error) { return outcome }
             return .lost(Self.lossReason(error))
         }
     }
 
     /// Why no connection was made; `nil` for an error that may come after something was sent. Only errors of making a
     /// connection are in the list: whatever else fails is taken as sent.
-    private static func connectionFailure(_ error: any Error) -> String? {
-        if error is NIOConnectionError { return "the network could not be connected to" }
+    private static func connectionFailure(_ error: any Error) -> ExchangeOutcome? {
+        if error is NIOConnectionError { return .notReached("the network could not be connected to") }
         // An address that is a number is connected to without the look-up that NIOConnectionError comes from.
         if let code = (error as? IOError)?.errnoCode, [ECONNREFUSED, ENETUNREACH, EHOSTUNREACH].contains(code) {
-            return "the network could not be connected to"
+            return .notReached("the network could not be connected to")
         }
         switch error as? HTTPClientError {
-        case .connectTimeout: return "the connection to the network was not made in time"
-        case .getConnectionFromPoolTimeout: return "no connection to the network became free in time"
-        case .alreadyShutdown: return "the network's client is shut down"
+        case .connectTimeout: return .notReached("the connection to the network was not made in time")
+        case .getConnectionFromPoolTimeout: return .noConnectionFree
+        case .alreadyShutdown: return .shutDown
         default: return nil
         }
     }

@@ -14,6 +14,7 @@ public final class HTTPClearing: ClearingNetwork {
     private let loop: any EventLoop
     private let now: @Sendable () -> MonotonicTime
     private let requests: Requests
+    private let turns: ExchangeTurns
 
     /// What is sent but for the body, made once: reading an address costs as much as sending to it.
     private struct Requests: Sendable {
@@ -54,13 +55,23 @@ public final class HTTPClearing: ClearingNetwork {
     ///     of many answers is acted upon while the others are read.
     ///   - now: the monotonic clock that the orders' deadlines are of.
     /// - Throws: ``ClearingConfigurationError/address`` if no request's address can be made of the base.
-    public init(
+    public convenience init(
         configuration: ClearingConfiguration, loop: any EventLoop, now: @escaping @Sendable () -> MonotonicTime
+    ) throws(ClearingConfigurationError) {
+        try self.init(
+            configuration: configuration, loop: loop, exchangesMax: ClearingLimits.connectionsMax, now: now)
+    }
+
+    /// - Parameter exchangesMax: how many exchanges run at a time, up to ``ClearingLimits/connectionsMax``.
+    init(
+        configuration: ClearingConfiguration, loop: any EventLoop, exchangesMax: Int,
+        now: @escaping @Sendable () -> MonotonicTime
     ) throws(ClearingConfigurationError) {
         requests = try Requests(base: configuration.base)
         self.configuration = configuration
         self.loop = loop
         self.now = now
+        turns = ExchangeTurns(loop: loop, limit: exchangesMax)
         client = HTTPClient(eventLoopGroupProvider: .shared(loop), configuration: Self.settings(configuration))
     }
 
@@ -84,14 +95,18 @@ public final class HTTPClearing: ClearingNetwork {
         return settings
     }
 
-    /// Closes the connections; what is in flight ends as if its answer were lost. To be called once, after the last order.
+    /// Closes the connections; what is in flight ends as if its answer were lost, what waits for a connection is not sent. To be called
+    /// once, after the last order.
     ///
     /// - Parameter completion: gets the error that closing met, if any.
     public func shutdown(completion: @escaping @Sendable ((any Error)?) -> Void) {
-        client.shutdown().whenComplete { result in
-            switch result {
-            case .success: completion(nil)
-            case .failure(let error): completion(error)
+        onLoop { [self] in
+            turns.dismissAll()
+            client.shutdown().whenComplete { result in
+                switch result {
+                case .success: completion(nil)
+                case .failure(let error): completion(error)
+                }
             }
         }
     }
@@ -239,15 +254,33 @@ public final class HTTPClearing: ClearingNetwork {
         }
     }
 
+    /// Begins an exchange when it is its turn. On the loop.
     private func exchange(
         _ request: HTTPClient.Request, about transaction: TransactionID, timeout: Milliseconds,
         completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
+        let due = loop.now + .milliseconds(timeout.count)
+        if turns.begin() { return perform(request, about: transaction, until: due, completion: completion) }
+        turns.wait(until: due) { [self] end in
+            switch end {
+            case .turn: perform(request, about: transaction, until: due, completion: completion)
+            case .tooLate: completion(.noConnectionFree)
+            case .dismissed: completion(.shutDown)
+            }
+        }
+    }
+
+    private func perform(
+        _ request: HTTPClient.Request, about transaction: TransactionID, until due: NIODeadline,
+        completion: @escaping @Sendable (ExchangeOutcome) -> Void
+    ) {
         let exchange = ClearingExchange(transaction: transaction, eventLoop: loop)
         let task = client.execute(
-            request: request, delegate: exchange, eventLoop: .delegate(on: loop),
-            deadline: .now() + .milliseconds(timeout.count))
-        task.futureResult.whenComplete { result in completion(exchange.outcome(of: result)) }
+            request: request, delegate: exchange, eventLoop: .delegate(on: loop), deadline: due)
+        task.futureResult.whenComplete { [turns] result in
+            completion(exchange.outcome(of: result))
+            turns.end()
+        }
     }
 
     /// Runs `body` on the loop, now if this is it. A request that is handed over whole costs less than one that the client hands over in

@@ -65,12 +65,14 @@ enum ClearingFixture {
     /// Runs `body` with a participant for that address, and checks that it can be shut down after it.
     @discardableResult static func withClearing<Result>(
         _ address: String, attemptTimeout: Milliseconds = .seconds(5), retryMax: Int = 2,
+        exchangesMax: Int = ClearingLimits.connectionsMax,
         on loop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next(),
         _ body: (HTTPClearing) async throws -> Result
     ) async throws -> Result {
         let configuration = try ClearingConfiguration(
             url: address, attemptTimeout: attemptTimeout, retryMax: retryMax, backoffBase: Milliseconds(1))
-        let clearing = try HTTPClearing(configuration: configuration, loop: loop, now: now)
+        let clearing = try HTTPClearing(
+            configuration: configuration, loop: loop, exchangesMax: exchangesMax, now: now)
         let result: Swift.Result<Result, any Error>
         do { result = .success(try await body(clearing)) } catch { result = .failure(error) }
         let failure = await withCheckedContinuation { continuation in
@@ -83,14 +85,15 @@ enum ClearingFixture {
     /// Runs `body` with a participant for a network that plays the script; gives back what the network was sent too.
     static func withNetwork<Result>(
         _ script: [ScriptedNetwork.Act], attemptTimeout: Milliseconds = .seconds(5), retryMax: Int = 2,
-        _ body: (HTTPClearing) async throws -> Result
+        exchangesMax: Int = ClearingLimits.connectionsMax, _ body: (HTTPClearing) async throws -> Result
     ) async throws -> (Result, [ScriptedNetwork.Request]) {
         let network = try await ScriptedNetwork.start(script)
         let result: Swift.Result<Result, any Error>
         do {
             result = .success(
                 try await withClearing(
-                    network.address, attemptTimeout: attemptTimeout, retryMax: retryMax, body))
+                    network.address, attemptTimeout: attemptTimeout, retryMax: retryMax,
+                    exchangesMax: exchangesMax, body))
         } catch { result = .failure(error) }
         let requests = network.requests
         try await network.stop()

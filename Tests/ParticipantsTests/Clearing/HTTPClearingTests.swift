@@ -175,6 +175,57 @@ import Testing
         #expect(requests.count == 200)
     }
 
+    /// Many more than may be asked at a time: each gets its turn.
+    @Test func moreThanAtATime() async throws {
+        let script = [ScriptedNetwork.Act](repeating: .late(milliseconds: 5, body: Fixture.ok), count: 50)
+        let (votes, requests) = try await Fixture.withNetwork(
+            script, attemptTimeout: .seconds(60), exchangesMax: 3
+        ) { clearing in
+            try await withThrowingTaskGroup(of: Vote.self) { group in
+                for _ in 0..<50 {
+                    group.addTask { await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(300))) }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+        }
+        #expect(votes.filter { $0 == .yes(authorizationCode: "A1B2C3") }.count == 50)
+        #expect(requests.count == 50)
+    }
+
+    /// One exchange at a time, and the network is silent: who waits behind it has sent nothing, so nothing can be held.
+    @Test func noTurnInTime() async throws {
+        let ((first, second), requests) = try await Fixture.withNetwork(
+            [.hang], attemptTimeout: .seconds(2), retryMax: 0, exchangesMax: 1
+        ) { clearing in
+            let (long, short) = (try Fixture.prepareOrder(), try Fixture.prepareOrder(deadline: .seconds(1)))
+            async let first = clearing.vote(long)
+            try await Task.sleep(for: .milliseconds(300))
+            return await (first, clearing.vote(short))
+        }
+        Self.expectUnknown(first)
+        guard case .no(.unavailable) = second else { return unexpected(second) }
+        #expect(requests.count == 1)
+    }
+
+    /// Who waits when the end comes is told so, and nothing is sent for it.
+    @Test func shutdownWhileSomebodyWaits() async throws {
+        let network = try await ScriptedNetwork.start([.hang])
+        let outcomes = Mutex<[String]>([])
+        try await Fixture.withClearing(network.address, exchangesMax: 1) { clearing in
+            for name in ["first", "second"] {
+                clearing.confirm(try Fixture.confirmOrder(), isRepeat: false) { resolution in
+                    outcomes.withLock { $0.append("\(name): \(resolution)") }
+                }
+            }
+            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        let told = outcomes.withLock(\.self)
+        #expect(told.count == 2)
+        #expect(told.first?.hasPrefix("second") == true && told.first?.contains("shut down") == true)
+        #expect(network.requests.count == 1)
+        try await network.stop()
+    }
+
     // MARK: confirm and reverse
 
     private static let oneAttempt: [(ScriptedNetwork.Act, Resolution?, ReversalReply?)] = [
