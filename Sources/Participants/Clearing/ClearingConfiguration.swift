@@ -85,7 +85,7 @@ public enum ClearingLimits {
     static let attemptTimeoutMin = Milliseconds(5)
     /// What is kept of the time to the deadline for the database, which is asked after the network: one part in so many.
     static let databaseShareDivisor: Int64 = 5
-    /// The longest wait for a connection to be made. Shorter than an attempt usually is, so that a network that cannot be
+    /// The longest wait for a connection to be made, and for one to become free. Shorter than an attempt usually is, so that a network that cannot be
     /// reached is told apart from one that does not answer.
     static let connectTimeMax = Milliseconds.seconds(5)
     /// How long an unused connection is kept. Shorter than servers keep theirs: a request sent into a closing connection
@@ -93,6 +93,8 @@ public enum ClearingLimits {
     static let idleTimeMax = Milliseconds.seconds(15)
     /// Connections to the network; more attempts at a time wait for one.
     public static let connectionsMax = 512
+    /// What is kept of an attempt's time for the exchange, when it has to wait for a connection first: one part in so many.
+    static let exchangeShareDivisor: Int64 = 2
     /// Between two looks at who has waited too long for one.
     static let turnCheckInterval = Milliseconds(10)
     /// Size of a reply's body, bytes.

@@ -10,7 +10,7 @@ enum ExchangeOutcome: Sendable, Equatable {
     case replied(ClearingReply)
     /// The request may have arrived; its answer is lost.
     case lost(String)
-    /// No connection was made, so nothing was sent.
+    /// It got no connection, so nothing was sent.
     case notReached(String)
 
     static let noConnectionFree = ExchangeOutcome.notReached("no connection to the network became free in time")

@@ -4,7 +4,8 @@ internal import NIOCore
 ///
 /// The client would let them wait as well, but it gives a connection that became free to the next request at once, in the middle of
 /// reading answers, and keeps a timer for each that waits. Here what became free in one turn of the loop is given away together at
-/// its end, and one timer looks for all who have waited too long.
+/// its end, and one timer looks for all who have waited too long. A connection that is still being closed when its exchange has ended
+/// may yet make the next one wait in the client.
 ///
 /// `@unchecked Sendable`: used on the loop only, where it calls what it was given as well.
 final class ExchangeTurns: @unchecked Sendable {
@@ -27,6 +28,8 @@ final class ExchangeTurns: @unchecked Sendable {
     private let limit: Int
     private var running = 0
     private var waiters = CircularBuffer<Waiter>()
+    /// No waiter's time ends before this.
+    private var earliestDue = NIODeadline.distantFuture
     private var givingIsDue = false
     private var hasTimer = false
 
@@ -50,6 +53,7 @@ final class ExchangeTurns: @unchecked Sendable {
     ///   - ended: called once.
     func wait(until due: NIODeadline, ended: @escaping (End) -> Void) {
         waiters.append(Waiter(due: due, ended: ended))
+        earliestDue = min(earliestDue, due)
         if !hasTimer { setTimer() }
     }
 
@@ -85,11 +89,17 @@ final class ExchangeTurns: @unchecked Sendable {
         hasTimer = true
         loop.assumeIsolated().scheduleTask(in: .milliseconds(ClearingLimits.turnCheckInterval.count)) { [self] in
             hasTimer = false
-            let now = loop.now
-            let late = waiters.filter { $0.due <= now }
-            if !late.isEmpty { waiters.removeAll { $0.due <= now } }
+            let late = takeLate(loop.now)
             if !waiters.isEmpty { setTimer() }
             for waiter in late { waiter.ended(.tooLate) }
         }
+    }
+
+    private func takeLate(_ now: NIODeadline) -> CircularBuffer<Waiter> {
+        guard earliestDue <= now else { return [] }
+        let late = waiters.filter { $0.due <= now }
+        waiters.removeAll { $0.due <= now }
+        earliestDue = waiters.lazy.map(\.due).min() ?? .distantFuture
+        return late
     }
 }

@@ -95,7 +95,7 @@ public final class HTTPClearing: ClearingNetwork {
         return settings
     }
 
-    /// Closes the connections; what is in flight ends as if its answer were lost, what waits for a connection is not sent. To be called
+    /// Closes the connections; what is in flight ends as if its answer were lost, what waits for its turn is not sent. To be called
     /// once, after the last order.
     ///
     /// - Parameter completion: gets the error that closing met, if any.
@@ -259,9 +259,11 @@ public final class HTTPClearing: ClearingNetwork {
         _ request: HTTPClient.Request, about transaction: TransactionID, timeout: Milliseconds,
         completion: @escaping @Sendable (ExchangeOutcome) -> Void
     ) {
-        let due = loop.now + .milliseconds(timeout.count)
+        let now = loop.now
+        let due = now + .milliseconds(timeout.count)
         if turns.begin() { return perform(request, about: transaction, until: due, completion: completion) }
-        turns.wait(until: due) { [self] end in
+        let waitMax = min(ClearingLimits.connectTimeMax.count, timeout.count / ClearingLimits.exchangeShareDivisor)
+        turns.wait(until: now + .milliseconds(waitMax)) { [self] end in
             switch end {
             case .turn: perform(request, about: transaction, until: due, completion: completion)
             case .tooLate: completion(.noConnectionFree)

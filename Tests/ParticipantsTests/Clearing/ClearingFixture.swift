@@ -85,15 +85,14 @@ enum ClearingFixture {
     /// Runs `body` with a participant for a network that plays the script; gives back what the network was sent too.
     static func withNetwork<Result>(
         _ script: [ScriptedNetwork.Act], attemptTimeout: Milliseconds = .seconds(5), retryMax: Int = 2,
-        exchangesMax: Int = ClearingLimits.connectionsMax, _ body: (HTTPClearing) async throws -> Result
+        _ body: (HTTPClearing) async throws -> Result
     ) async throws -> (Result, [ScriptedNetwork.Request]) {
         let network = try await ScriptedNetwork.start(script)
         let result: Swift.Result<Result, any Error>
         do {
             result = .success(
                 try await withClearing(
-                    network.address, attemptTimeout: attemptTimeout, retryMax: retryMax,
-                    exchangesMax: exchangesMax, body))
+                    network.address, attemptTimeout: attemptTimeout, retryMax: retryMax, body))
         } catch { result = .failure(error) }
         let requests = network.requests
         try await network.stop()

@@ -175,11 +175,12 @@ import Testing
         #expect(requests.count == 200)
     }
 
-    /// Many more than may be asked at a time: each gets its turn.
+    /// Many more than may be asked at a time: each gets its turn, and never are more of them on their way.
     @Test func moreThanAtATime() async throws {
         let script = [ScriptedNetwork.Act](repeating: .late(milliseconds: 5, body: Fixture.ok), count: 50)
-        let (votes, requests) = try await Fixture.withNetwork(
-            script, attemptTimeout: .seconds(60), exchangesMax: 3
+        let network = try await ScriptedNetwork.start(script)
+        let votes = try await Fixture.withClearing(
+            network.address, attemptTimeout: .seconds(60), exchangesMax: 3
         ) { clearing in
             try await withThrowingTaskGroup(of: Vote.self) { group in
                 for _ in 0..<50 {
@@ -189,22 +190,40 @@ import Testing
             }
         }
         #expect(votes.filter { $0 == .yes(authorizationCode: "A1B2C3") }.count == 50)
-        #expect(requests.count == 50)
+        #expect(network.requests.count == 50)
+        #expect(network.mostUnanswered == 3)
+        try await network.stop()
     }
 
     /// One exchange at a time, and the network is silent: who waits behind it has sent nothing, so nothing can be held.
     @Test func noTurnInTime() async throws {
-        let ((first, second), requests) = try await Fixture.withNetwork(
-            [.hang], attemptTimeout: .seconds(2), retryMax: 0, exchangesMax: 1
+        let network = try await ScriptedNetwork.start([.hang])
+        try await Fixture.withClearing(
+            network.address, attemptTimeout: .seconds(4), retryMax: 0, exchangesMax: 1
         ) { clearing in
-            let (long, short) = (try Fixture.prepareOrder(), try Fixture.prepareOrder(deadline: .seconds(1)))
-            async let first = clearing.vote(long)
-            try await Task.sleep(for: .milliseconds(300))
-            return await (first, clearing.vote(short))
+            async let silent = clearing.resolution(try Fixture.confirmOrder())
+            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            let vote = await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(1)))
+            guard case .no(.unavailable) = vote else { return unexpected(vote) }
+            guard case .open = try await silent else { return unexpected(try await silent) }
         }
-        Self.expectUnknown(first)
-        guard case .no(.unavailable) = second else { return unexpected(second) }
-        #expect(requests.count == 1)
+        #expect(network.requests.count == 1)
+        try await network.stop()
+    }
+
+    /// Who gets a turn has time left for it: the wait for one is over before the attempt's time is.
+    @Test func turnWithTimeLeft() async throws {
+        let network = try await ScriptedNetwork.start([.hang])
+        try await Fixture.withClearing(network.address, attemptTimeout: .seconds(1), exchangesMax: 1) { clearing in
+            async let silent = clearing.resolution(try Fixture.confirmOrder())
+            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            let waiting = await clearing.resolution(try Fixture.confirmOrder())
+            guard case .open(let reason) = waiting else { return unexpected(waiting) }
+            #expect(reason == "no connection to the network became free in time")
+            _ = try await silent
+        }
+        #expect(network.requests.count == 1, "its turn would have come when half of its time was over")
+        try await network.stop()
     }
 
     /// Who waits when the end comes is told so, and nothing is sent for it.

@@ -35,11 +35,15 @@ final class ScriptedNetwork: Sendable {
     private struct State {
         var script: [Act]
         var requests: [Request] = []
+        var unanswered = 0
+        var mostUnanswered = 0
     }
 
     var port: Int { channel.localAddress?.port ?? 0 }
     var address: String { "http://127.0.0.1:\(port)" }
     var requests: [Request] { state.withLock { $0.requests } }
+    /// How many requests at most had come and were not answered yet.
+    var mostUnanswered: Int { state.withLock { $0.mostUnanswered } }
 
     /// - Parameter script: for the first request, the second and so on; every request after them is dropped.
     static func start(_ script: [Act]) async throws -> ScriptedNetwork {
@@ -67,9 +71,13 @@ final class ScriptedNetwork: Sendable {
 
     func stop() async throws { try await channel.close().get() }
 
+    private func answered() { state.withLock { $0.unanswered -= 1 } }
+
     private func act(for request: Request) -> Act {
         state.withLock { state in
             state.requests.append(request)
+            state.unanswered += 1
+            state.mostUnanswered = max(state.mostUnanswered, state.unanswered)
             return state.script.isEmpty ? .drop : state.script.removeFirst()
         }
     }
@@ -120,13 +128,15 @@ final class ScriptedNetwork: Sendable {
             case .drop: channel.close(promise: nil)
             case .hang: break
             case .late(let milliseconds, let body):
-                channel.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
+                channel.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) { [network] in
+                    network.answered()
                     channel.writeAndFlush(ByteBuffer(string: Self.response(200, body)), promise: nil)
                 }
             }
         }
 
         private func write(_ text: String, _ channel: any Channel) {
+            network.answered()
             channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
         }
 
