@@ -85,8 +85,8 @@ public enum ClearingLimits {
     static let attemptTimeoutMin = Milliseconds(5)
     /// What is kept of the time to the deadline for the database, which is asked after the network: one part in so many.
     static let databaseShareDivisor: Int64 = 5
-    /// The longest wait for a connection to be made, and for one to become free. Shorter than an attempt usually is, so that a network that cannot be
-    /// reached is told apart from one that does not answer.
+    /// The longest wait for a connection to be made, and for one to become free. Shorter than an attempt usually is, so that a
+    /// network that cannot be reached is told apart from one that does not answer.
     static let connectTimeMax = Milliseconds.seconds(5)
     /// How long an unused connection is kept. Shorter than servers keep theirs: a request sent into a closing connection
     /// would end unknown.

@@ -129,7 +129,7 @@ import Testing
     @Test func refusedConnectionAfterAnOpenAttempt() async throws {
         let network = try await ScriptedNetwork.start([.drop])
         let stopper = Task {
-            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+            try await network.untilAsked()
             try await network.stop()
         }
         let vote = try await Fixture.withClearing(network.address) { clearing in
@@ -159,16 +159,20 @@ import Testing
         try await other.stop()
     }
 
+    private static func votes(_ count: Int, of clearing: HTTPClearing) async throws -> [Vote] {
+        try await withThrowingTaskGroup(of: Vote.self) { group in
+            for _ in 0..<count {
+                group.addTask { await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(300))) }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+    }
+
     /// Hundreds at a time, each answered once with its own vote.
     @Test func manyAtATime() async throws {
         let script = [ScriptedNetwork.Act](repeating: .late(milliseconds: 50, body: Fixture.ok), count: 200)
         let (votes, requests) = try await Fixture.withNetwork(script, attemptTimeout: .seconds(60)) { clearing in
-            try await withThrowingTaskGroup(of: Vote.self) { group in
-                for _ in 0..<200 {
-                    group.addTask { await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(300))) }
-                }
-                return try await group.reduce(into: []) { $0.append($1) }
-            }
+            try await Self.votes(200, of: clearing)
         }
         #expect(votes.allSatisfy { $0 == .yes(authorizationCode: "A1B2C3") })
         #expect(votes.count == 200)
@@ -182,12 +186,7 @@ import Testing
         let votes = try await Fixture.withClearing(
             network.address, attemptTimeout: .seconds(60), exchangesMax: 3
         ) { clearing in
-            try await withThrowingTaskGroup(of: Vote.self) { group in
-                for _ in 0..<50 {
-                    group.addTask { await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(300))) }
-                }
-                return try await group.reduce(into: []) { $0.append($1) }
-            }
+            try await Self.votes(50, of: clearing)
         }
         #expect(votes.filter { $0 == .yes(authorizationCode: "A1B2C3") }.count == 50)
         #expect(network.requests.count == 50)
@@ -202,7 +201,7 @@ import Testing
             network.address, attemptTimeout: .seconds(4), retryMax: 0, exchangesMax: 1
         ) { clearing in
             async let silent = clearing.resolution(try Fixture.confirmOrder())
-            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            try await network.untilAsked()
             let vote = await clearing.vote(try Fixture.prepareOrder(deadline: .seconds(1)))
             guard case .no(.unavailable) = vote else { return unexpected(vote) }
             guard case .open = try await silent else { return unexpected(try await silent) }
@@ -216,7 +215,7 @@ import Testing
         let network = try await ScriptedNetwork.start([.hang])
         try await Fixture.withClearing(network.address, attemptTimeout: .seconds(1), exchangesMax: 1) { clearing in
             async let silent = clearing.resolution(try Fixture.confirmOrder())
-            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            try await network.untilAsked()
             let waiting = await clearing.resolution(try Fixture.confirmOrder())
             guard case .open(let reason) = waiting else { return unexpected(waiting) }
             #expect(reason == "no connection to the network became free in time")
@@ -236,7 +235,7 @@ import Testing
                     outcomes.withLock { $0.append("\(name): \(resolution)") }
                 }
             }
-            while network.requests.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            try await network.untilAsked()
         }
         let told = outcomes.withLock(\.self)
         #expect(told.count == 2)

@@ -69,6 +69,11 @@ final class ScriptedNetwork: Sendable {
         state = Mutex(State(script: script))
     }
 
+    /// Waits for the first request.
+    func untilAsked() async throws {
+        while requests.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+    }
+
     func stop() async throws { try await channel.close().get() }
 
     private func answered() { state.withLock { $0.unanswered -= 1 } }
